@@ -1,0 +1,3 @@
+//! Events: the schema of their table.
+
+pub mod schema;

@@ -1,0 +1,3 @@
+//! trailq: the CloudTrail lake that you run yourself.
+
+pub mod event;
