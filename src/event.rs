@@ -1,3 +1,182 @@
-//! Events: the schema of their table.
+//! Events: a log file's records to the rows of the `events` table, and back.
+//!
+//! One pass over the bytes checks the JSON, finds the values and copies them into Arrow columns.
+//! Nothing of a record is lost on the way: what the columns can't give back exactly is kept in
+//! `unmapped`, and [`record_json`] rebuilds the record from its row. What is no record is reported
+//! as [`Broken`], with its place.
 
+mod columns;
+mod reader;
+mod rebuild;
+mod record;
 pub mod schema;
+#[cfg(test)]
+mod tests;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Timelike};
+
+use crate::log_file::LogFile;
+use columns::Columns;
+pub use reader::{Broken, NotRecords};
+pub use rebuild::record_json;
+pub use record::Oddities;
+use record::{Leaf, PLAN, Row};
+
+/// Where a log file's rows say that they come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// `s3://bucket/key`, or the absolute path of a local file.
+    pub log_file: &'a str,
+    /// The account in its key.
+    pub account: Option<&'a str>,
+    /// The region in its key.
+    pub region: Option<&'a str>,
+    /// The date in its key, as days since 1970-01-01.
+    pub log_date: Option<i32>,
+}
+
+/// What a log file held.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Records that became rows.
+    pub rows: u64,
+    /// Records in the file, broken ones included.
+    pub records: u64,
+    /// The first event time, microseconds since 1970 UTC.
+    pub min_event_time: Option<i64>,
+    /// The last event time, microseconds since 1970 UTC.
+    pub max_event_time: Option<i64>,
+    /// Values that are not as documented. They are in the rows all the same.
+    pub oddities: Oddities,
+    /// What is no record.
+    pub broken: Vec<Broken>,
+}
+
+/// Collects the records of log files into a batch of rows.
+#[derive(Debug)]
+pub struct EventBuilder {
+    row: Row,
+    columns: Columns,
+}
+
+impl Default for EventBuilder {
+    fn default() -> Self {
+        EventBuilder::new()
+    }
+}
+
+impl EventBuilder {
+    /// Starts with no rows.
+    pub fn new() -> Self {
+        EventBuilder { row: Row::new(), columns: Columns::new() }
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> usize {
+        self.columns.rows()
+    }
+
+    /// Memory that the rows take, in bytes, near enough to decide when to write them.
+    pub fn memory(&self) -> usize {
+        self.columns.memory()
+    }
+
+    /// Appends the records of a log file. A file that is refused has appended nothing.
+    pub fn append(&mut self, file: &LogFile, origin: &Origin) -> Result<Appended, NotRecords> {
+        let mut appended = Appended::default();
+        let columns = &mut self.columns;
+        let bytes = &file.bytes;
+        let mut sink = |row: &Row, start: usize, end: usize, index: i32| {
+            let text = std::str::from_utf8(&bytes[start..end]).map_err(|_| "invalid_utf8")?;
+            let time = appended.note(row, text, start);
+            columns.append(row, text, start, time, index, origin);
+            Ok(())
+        };
+        let (records, broken) = reader::read(bytes, &mut self.row, &mut sink)?;
+        appended.records = u64::from(records.unsigned_abs());
+        appended.broken = broken;
+        appended.note_trailing(file);
+        Ok(appended)
+    }
+
+    /// Hands over the rows, and starts anew.
+    pub fn finish(&mut self) -> RecordBatch {
+        self.columns.finish()
+    }
+}
+
+/// A batch of no rows.
+pub fn empty_batch() -> RecordBatch {
+    columns::empty(&schema::schema())
+}
+
+/// A row's time and date.
+#[derive(Debug, Clone, Copy, Default)]
+struct RowTime {
+    micros: Option<i64>,
+    date: Option<i32>,
+}
+
+impl Appended {
+    fn note(&mut self, row: &Row, text: &str, base: usize) -> RowTime {
+        self.rows += 1;
+        self.oddities.add(&row.oddities);
+        let micros = match row.leaves[PLAN.event_time] {
+            Leaf::Absent => return RowTime::default(),
+            Leaf::Plain(start, end) => parse_time(&text[start - base..end - base]),
+            Leaf::Escaped(..) => None,
+        };
+        let Some(micros) = micros else {
+            self.oddities.unparseable_time += 1;
+            return RowTime::default();
+        };
+        self.min_event_time = Some(self.min_event_time.map_or(micros, |least| least.min(micros)));
+        self.max_event_time = self.max_event_time.max(Some(micros));
+        RowTime { micros: Some(micros), date: i32::try_from(micros.div_euclid(86_400_000_000)).ok() }
+    }
+
+    fn note_trailing(&mut self, file: &LogFile) {
+        let length = file.trailing_bytes.len();
+        if length > 0 {
+            self.broken.push(Broken {
+                record_index: None,
+                byte_offset: file.bytes.len(),
+                byte_length: length,
+                reason: "trailing_bytes",
+                detail: "bytes after the end of the compressed stream".to_owned(),
+            });
+        }
+    }
+}
+
+/// An event time in microseconds since 1970 UTC: ISO 8601 with a zone, of the years 1970 to 2261.
+///
+/// Beyond these years lies no event; a partition of the year 9999 would only be noise.
+pub fn parse_time(text: &str) -> Option<i64> {
+    let micros = canonical_time(text.as_bytes()).or_else(|| {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        // A leap second is read as the second before: Arrow has none.
+        let nanosecond = time.nanosecond().min(999_999_999);
+        Some(time.timestamp() * 1_000_000 + i64::from(nanosecond / 1000))
+    })?;
+    (0..9_183_110_400_000_000).contains(&micros).then_some(micros)
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ`, which is how nearly all are written.
+fn canonical_time(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 20] = text.try_into().ok()?;
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
+    if marks.iter().any(|&(at, mark)| text[at] != mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        text[from..to].iter().try_fold(0u32, |sum, digit| {
+            digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let year = i32::try_from(number(0, 4)?).ok()?;
+    let date = chrono::NaiveDate::from_ymd_opt(year, number(5, 7)?, number(8, 10)?)?;
+    let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
+    Some(time.and_utc().timestamp() * 1_000_000)
+}

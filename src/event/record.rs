@@ -1,0 +1,609 @@
+//! One record of a log file, taken apart in a single pass over its bytes.
+//!
+//! [`Row::parse`] checks the record's JSON and notes where each typed value stands; nothing is
+//! copied until the record has proved whole. What a column can't give back exactly (an unknown
+//! field, a number where a string is expected, a duplicate key) is noted with its place, so that
+//! the row can keep it.
+
+use std::sync::LazyLock;
+
+use super::schema::{Field, Kind, RECORD};
+use crate::json::{Cursor, Invalid, Span, Type, unescape};
+
+/// How the members of an object fill the slots of a [`Row`].
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) members: Vec<Member>,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    name: &'static str,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// Index into [`Row::leaves`].
+    Leaf { slot: usize, kind: LeafKind },
+    /// Index into [`Row::present`].
+    Struct { slot: usize, node: Node },
+    /// Index into [`Row::lists`]; the members are leaves, with slots from 0.
+    List { slot: usize, node: Node },
+    /// Index into [`Row::maps`].
+    Map { slot: usize },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeafKind {
+    Text,
+    Flag,
+    Json,
+}
+
+/// The slots of a record.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) root: Node,
+    pub(super) leaves: usize,
+    pub(super) structs: usize,
+    pub(super) lists: usize,
+    pub(super) maps: usize,
+    /// The slot of `eventTime`.
+    pub(super) event_time: usize,
+    event_version: usize,
+    event_id: usize,
+}
+
+pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let mut plan = Plan {
+        root: Node { members: Vec::new() },
+        leaves: 0,
+        structs: 0,
+        lists: 0,
+        maps: 0,
+        event_time: 0,
+        event_version: 0,
+        event_id: 0,
+    };
+    let root = plan.node(RECORD);
+    let slot_of = |name| match root.members.iter().find(|member| member.name == name).map(|m| &m.shape) {
+        Some(Shape::Leaf { slot, .. }) => *slot,
+        _ => unreachable!("{name} is a top-level scalar"),
+    };
+    (plan.event_time, plan.event_version) = (slot_of("eventTime"), slot_of("eventVersion"));
+    plan.event_id = slot_of("eventID");
+    plan.root = root;
+    plan
+});
+
+impl Plan {
+    fn node(&mut self, fields: &'static [Field]) -> Node {
+        let members = fields.iter().map(|field| Member { name: field.name, shape: self.shape(&field.kind) });
+        Node { members: members.collect() }
+    }
+
+    fn shape(&mut self, kind: &'static Kind) -> Shape {
+        match kind {
+            Kind::Text => self.leaf(LeafKind::Text),
+            Kind::Flag => self.leaf(LeafKind::Flag),
+            Kind::Json => self.leaf(LeafKind::Json),
+            Kind::Struct(fields) => {
+                let slot = next(&mut self.structs);
+                Shape::Struct { slot, node: self.node(fields) }
+            }
+            Kind::List(fields) => {
+                let leaf = |(slot, field): (usize, &Field)| Member {
+                    name: field.name,
+                    shape: Shape::Leaf { slot, kind: LeafKind::Text },
+                };
+                let node = Node { members: fields.iter().enumerate().map(leaf).collect() };
+                Shape::List { slot: next(&mut self.lists), node }
+            }
+            Kind::Map => Shape::Map { slot: next(&mut self.maps) },
+        }
+    }
+
+    fn leaf(&mut self, kind: LeafKind) -> Shape {
+        Shape::Leaf { slot: next(&mut self.leaves), kind }
+    }
+}
+
+fn next(counter: &mut usize) -> usize {
+    *counter += 1;
+    *counter - 1
+}
+
+impl Node {
+    /// The member called `key`; `guess` is tried first, as records keep their order of fields.
+    #[inline]
+    fn find(&self, key: &[u8], guess: &mut usize) -> Option<usize> {
+        let count = self.members.len();
+        for step in 0..count {
+            let index = (*guess + step) % count;
+            if self.members[index].name.as_bytes() == key {
+                *guess = index + 1;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    fn find_in_other_case(&self, key: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.name.eq_ignore_ascii_case(key))
+    }
+}
+
+/// Where a scalar's text stands in the file, and how to read it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Leaf {
+    #[default]
+    Absent,
+    /// The bytes are the text.
+    Plain(usize, usize),
+    /// The bytes are the inside of a JSON string with escapes.
+    Escaped(usize, usize),
+}
+
+/// Whether the columns alone can give a value back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fidelity {
+    Exact,
+    /// It was `null`.
+    Null,
+    /// They can't: the raw value must be kept.
+    Lossy,
+}
+
+/// Values that are not as CloudTrail documents them, by kind. Each is kept; this counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// A value of another type than documented: a number for a string, `""` for an array.
+    pub wrong_type: u64,
+    /// The same key twice in one object that we type.
+    pub duplicate_key: u64,
+    /// A known field in another spelling of upper and lower case.
+    pub other_case: u64,
+    /// An `eventTime` that is no ISO 8601 time.
+    pub unparseable_time: u64,
+}
+
+impl Oddities {
+    /// All kinds together.
+    pub fn total(&self) -> u64 {
+        self.wrong_type + self.duplicate_key + self.other_case + self.unparseable_time
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Oddities) {
+        self.wrong_type += other.wrong_type;
+        self.duplicate_key += other.duplicate_key;
+        self.other_case += other.other_case;
+        self.unparseable_time += other.unparseable_time;
+    }
+}
+
+/// A top-level member as it stands in the record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Raw {
+    pub(super) key: Span,
+    pub(super) value: Span,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    raw: Raw,
+    fidelity: Fidelity,
+    /// Spelled as CloudTrail spells it.
+    canonical: bool,
+}
+
+impl Seen {
+    /// Keeps the raw value beside the column: where two spellings of a name stand in one record,
+    /// the column alone would not say which of them it has.
+    fn keep(&mut self) {
+        if self.fidelity == Fidelity::Exact {
+            self.fidelity = Fidelity::Lossy;
+        }
+    }
+}
+
+/// A list of objects: which elements are there, and their leaves one element after the other.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    pub(super) present: bool,
+    pub(super) elements: Vec<bool>,
+    pub(super) leaves: Vec<Leaf>,
+}
+
+/// A map of text to text.
+#[derive(Debug, Default)]
+pub(super) struct Map {
+    pub(super) present: bool,
+    pub(super) entries: Vec<(Leaf, Leaf)>,
+}
+
+/// The places of one record's values. Used again for each record.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) present: Vec<bool>,
+    pub(super) lists: Vec<List>,
+    pub(super) maps: Vec<Map>,
+    pub(super) oddities: Oddities,
+    seen: Vec<Option<Seen>>,
+    unknown: Vec<Raw>,
+    duplicates: Vec<Raw>,
+}
+
+impl Row {
+    pub(super) fn new() -> Self {
+        let plan = &*PLAN;
+        Row {
+            leaves: vec![Leaf::Absent; plan.leaves],
+            present: vec![false; plan.structs],
+            lists: (0..plan.lists).map(|_| List::default()).collect(),
+            maps: (0..plan.maps).map(|_| Map::default()).collect(),
+            oddities: Oddities::default(),
+            seen: vec![None; plan.root.members.len()],
+            unknown: Vec::new(),
+            duplicates: Vec::new(),
+        }
+    }
+
+    /// Takes the record apart that `cursor` stands on. On an error the row means nothing.
+    pub(super) fn parse(&mut self, cursor: &mut Cursor, bytes: &[u8]) -> Result<(), Invalid> {
+        self.clear();
+        cursor.expect(b'{', "expected a record")?;
+        let (mut first, mut guess) = (true, 0);
+        while let Some(key) = cursor.key(first)? {
+            first = false;
+            self.member(cursor, bytes, key, &mut guess)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the record that was parsed has what every CloudTrail record has.
+    pub(super) fn looks_like_a_record(&self) -> bool {
+        let has = |slot: usize| self.leaves[slot] != Leaf::Absent;
+        has(PLAN.event_version) && (has(PLAN.event_time) || has(PLAN.event_id))
+    }
+
+    fn clear(&mut self) {
+        self.leaves.fill(Leaf::Absent);
+        self.present.fill(false);
+        self.lists.iter_mut().for_each(List::clear);
+        self.maps.iter_mut().for_each(Map::clear);
+        self.seen.fill(None);
+        self.unknown.clear();
+        self.duplicates.clear();
+        self.oddities = Oddities::default();
+    }
+
+    fn member(&mut self, cursor: &mut Cursor, bytes: &[u8], key: Span, guess: &mut usize) -> Result<(), Invalid> {
+        let root = &PLAN.root;
+        let name = &bytes[key.inner()];
+        if let Some(index) = root.find(name, guess) {
+            return self.known(cursor, bytes, key, index, true);
+        }
+        match in_other_case(root, name, key.kind) {
+            Some(index) if self.seen[index].is_none() => self.known(cursor, bytes, key, index, false),
+            twin => {
+                let value = cursor.value()?;
+                self.unknown.push(Raw { key, value });
+                if let Some(seen) = twin.and_then(|index| self.seen[index].as_mut()) {
+                    seen.keep();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn known(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        key: Span,
+        index: usize,
+        canonical: bool,
+    ) -> Result<(), Invalid> {
+        let shape = &PLAN.root.members[index].shape;
+        let earlier = self.seen[index].take();
+        if let Some(earlier) = earlier {
+            self.clear_shape(shape);
+            self.set_aside(earlier);
+        }
+        self.oddities.other_case += u64::from(!canonical);
+        let (value, fidelity) = self.field(cursor, bytes, shape)?;
+        let mut seen = Seen { raw: Raw { key, value }, fidelity, canonical };
+        if earlier.is_some_and(|earlier| !earlier.canonical) {
+            seen.keep();
+        }
+        self.seen[index] = Some(seen);
+        Ok(())
+    }
+
+    /// Keeps a value that a later one of the same name replaces: the last wins, as in most readers.
+    fn set_aside(&mut self, earlier: Seen) {
+        if earlier.canonical {
+            self.oddities.duplicate_key += 1;
+            self.duplicates.push(earlier.raw);
+        } else {
+            self.unknown.push(earlier.raw);
+        }
+    }
+
+    fn clear_shape(&mut self, shape: &Shape) {
+        match shape {
+            Shape::Leaf { slot, .. } => self.leaves[*slot] = Leaf::Absent,
+            Shape::List { slot, .. } => self.lists[*slot].clear(),
+            Shape::Map { slot } => self.maps[*slot].clear(),
+            Shape::Struct { slot, node } => {
+                self.present[*slot] = false;
+                node.members.iter().for_each(|member| self.clear_shape(&member.shape));
+            }
+        }
+    }
+
+    #[inline]
+    fn field(&mut self, cursor: &mut Cursor, bytes: &[u8], shape: &Shape) -> Result<(Span, Fidelity), Invalid> {
+        let next = cursor.peek();
+        let start = cursor.at();
+        let fidelity = match (shape, next) {
+            (Shape::Struct { slot, node }, Some(b'{')) => {
+                self.present[*slot] = true;
+                self.members(cursor, bytes, node)?
+            }
+            (Shape::List { slot, node }, Some(b'[')) => self.list(cursor, bytes, *slot, node)?,
+            (Shape::Map { slot }, Some(b'{')) => self.map(cursor, bytes, *slot)?,
+            (Shape::Leaf { slot, kind }, _) => {
+                let span = cursor.value()?;
+                let (leaf, fidelity) = self.leaf(span, *kind, bytes);
+                self.leaves[*slot] = leaf;
+                return Ok((span, fidelity));
+            }
+            _ => {
+                let span = cursor.value()?;
+                return Ok((span, self.untyped(span)));
+            }
+        };
+        Ok((Span { start, end: cursor.at(), kind: Type::Object }, fidelity))
+    }
+
+    /// A value that is no object, or no array, where one is expected.
+    fn untyped(&mut self, span: Span) -> Fidelity {
+        if span.kind == Type::Null {
+            return Fidelity::Null;
+        }
+        self.oddities.wrong_type += 1;
+        Fidelity::Lossy
+    }
+
+    /// The members of a typed object. Lossy if any of them is not exact: then all of it is kept.
+    fn members(&mut self, cursor: &mut Cursor, bytes: &[u8], node: &Node) -> Result<Fidelity, Invalid> {
+        cursor.expect(b'{', "expected an object")?;
+        let (mut first, mut guess, mut exact) = (true, 0, true);
+        let mut seen = 0u64;
+        while let Some(key) = cursor.key(first)? {
+            first = false;
+            let found = node.find(&bytes[key.inner()], &mut guess);
+            let other = || in_other_case(node, &bytes[key.inner()], key.kind);
+            let Some(index) = found.or_else(other) else {
+                cursor.value()?;
+                exact = false;
+                continue;
+            };
+            self.oddities.other_case += u64::from(found.is_none());
+            if seen >> index & 1 == 1 {
+                self.oddities.duplicate_key += 1;
+                self.clear_shape(&node.members[index].shape);
+                exact = false;
+            }
+            seen |= 1 << index;
+            let (_, fidelity) = self.field(cursor, bytes, &node.members[index].shape)?;
+            exact &= fidelity == Fidelity::Exact && found.is_some();
+        }
+        Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
+    }
+
+    fn list(&mut self, cursor: &mut Cursor, bytes: &[u8], slot: usize, node: &Node) -> Result<Fidelity, Invalid> {
+        // The elements' leaves go to a list of their own, so it leaves the row while it grows.
+        let mut list = std::mem::take(&mut self.lists[slot]);
+        list.present = true;
+        let read = self.elements(cursor, bytes, node, &mut list);
+        self.lists[slot] = list;
+        read
+    }
+
+    fn elements(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        node: &Node,
+        list: &mut List,
+    ) -> Result<Fidelity, Invalid> {
+        cursor.expect(b'[', "expected an array")?;
+        let (mut first, mut exact) = (true, true);
+        while cursor.element(first)? {
+            first = false;
+            let from = list.leaves.len();
+            list.leaves.resize(from + node.members.len(), Leaf::Absent);
+            let object = cursor.peek() == Some(b'{');
+            list.elements.push(object);
+            if object {
+                exact &= self.element(cursor, bytes, node, &mut list.leaves[from..])?;
+            } else {
+                let span = cursor.value()?;
+                exact &= self.untyped(span) == Fidelity::Null;
+            }
+        }
+        Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
+    }
+
+    fn element(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        node: &Node,
+        leaves: &mut [Leaf],
+    ) -> Result<bool, Invalid> {
+        cursor.expect(b'{', "expected an object")?;
+        let (mut first, mut guess, mut exact) = (true, 0, true);
+        while let Some(key) = cursor.key(first)? {
+            first = false;
+            let found = node.find(&bytes[key.inner()], &mut guess);
+            let span = cursor.value()?;
+            let other = || in_other_case(node, &bytes[key.inner()], key.kind);
+            let Some(index) = found.or_else(other) else {
+                exact = false;
+                continue;
+            };
+            self.oddities.other_case += u64::from(found.is_none());
+            let twice = leaves[index] != Leaf::Absent;
+            self.oddities.duplicate_key += u64::from(twice);
+            let (leaf, fidelity) = self.leaf(span, LeafKind::Text, bytes);
+            leaves[index] = leaf;
+            exact &= fidelity == Fidelity::Exact && found.is_some() && !twice;
+        }
+        Ok(exact)
+    }
+
+    fn map(&mut self, cursor: &mut Cursor, bytes: &[u8], slot: usize) -> Result<Fidelity, Invalid> {
+        cursor.expect(b'{', "expected an object")?;
+        self.maps[slot].present = true;
+        let (mut first, mut exact) = (true, true);
+        while let Some(key) = cursor.key(first)? {
+            first = false;
+            let span = cursor.value()?;
+            let (value, fidelity) = self.leaf(span, LeafKind::Text, bytes);
+            let (name, spelled) = self.leaf(key, LeafKind::Text, bytes);
+            exact &= fidelity != Fidelity::Lossy && spelled == Fidelity::Exact;
+            let entries = &mut self.maps[slot].entries;
+            let same = |entry: &(Leaf, Leaf)| entry.0.bytes(bytes) == name.bytes(bytes);
+            match entries.iter().position(same) {
+                None => entries.push((name, value)),
+                Some(twin) => {
+                    entries[twin].1 = value;
+                    self.oddities.duplicate_key += 1;
+                    exact = false;
+                }
+            }
+        }
+        Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
+    }
+
+    #[inline]
+    fn leaf(&mut self, span: Span, kind: LeafKind, bytes: &[u8]) -> (Leaf, Fidelity) {
+        let raw = Leaf::Plain(span.start, span.end);
+        match (kind, span.kind) {
+            (_, Type::Null) => (Leaf::Absent, Fidelity::Null),
+            (LeafKind::Json, _) | (LeafKind::Flag, Type::True | Type::False) => (raw, Fidelity::Exact),
+            (LeafKind::Text, Type::PlainString) => (Leaf::Plain(span.start + 1, span.end - 1), Fidelity::Exact),
+            (LeafKind::Text, Type::EscapedString) => {
+                let whole = std::str::from_utf8(&bytes[span.inner()])
+                    .is_ok_and(|inside| !inside.contains("\\u") || unescape(inside, &mut String::new()));
+                self.oddities.wrong_type += u64::from(!whole);
+                let fidelity = if whole { Fidelity::Exact } else { Fidelity::Lossy };
+                (Leaf::Escaped(span.start + 1, span.end - 1), fidelity)
+            }
+            (LeafKind::Flag, Type::PlainString) => {
+                self.oddities.wrong_type += 1;
+                (Leaf::Plain(span.start + 1, span.end - 1), Fidelity::Lossy)
+            }
+            _ => {
+                self.oddities.wrong_type += 1;
+                (raw, Fidelity::Lossy)
+            }
+        }
+    }
+
+    /// Writes the `unmapped` column's JSON to `out`; leaves it empty where the columns say it all.
+    ///
+    /// `text` is the record, which starts at offset `base` of the file.
+    pub(super) fn unmapped(&self, text: &str, base: usize, out: &mut String) {
+        out.clear();
+        let lossy = |seen: &&Seen| match seen.fidelity {
+            Fidelity::Exact => !seen.canonical,
+            Fidelity::Null => !seen.canonical,
+            Fidelity::Lossy => true,
+        };
+        let known = self.seen.iter().flatten().filter(lossy).map(|seen| &seen.raw);
+        for raw in known.chain(&self.unknown) {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            write_raw(raw, text, base, out);
+        }
+        if !self.duplicates.is_empty() {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            out.push('"');
+            out.push_str(DUPLICATES);
+            out.push_str("\":[");
+            for (index, raw) in self.duplicates.iter().enumerate() {
+                out.push_str(if index == 0 { "{" } else { ",{" });
+                write_raw(raw, text, base, out);
+                out.push('}');
+            }
+            out.push(']');
+        }
+        if !out.is_empty() {
+            out.push('}');
+        }
+    }
+
+    /// Writes the names of the fields that are `null` to `out`, comma-separated.
+    pub(super) fn null_fields(&self, out: &mut String) {
+        out.clear();
+        for (seen, member) in self.seen.iter().zip(&PLAN.root.members) {
+            if seen.is_some_and(|seen| seen.fidelity == Fidelity::Null && seen.canonical) {
+                if !out.is_empty() {
+                    out.push(',');
+                }
+                out.push_str(member.name);
+            }
+        }
+    }
+}
+
+/// The member of `unmapped` that lists values which a later duplicate key replaced. No field of
+/// CloudTrail's begins with a dollar sign.
+pub(super) const DUPLICATES: &str = "$duplicates";
+
+fn write_raw(raw: &Raw, text: &str, base: usize, out: &mut String) {
+    out.push_str(&text[raw.key.start - base..raw.key.end - base]);
+    out.push(':');
+    out.push_str(&text[raw.value.start - base..raw.value.end - base]);
+}
+
+#[cold]
+fn in_other_case(node: &Node, key: &[u8], kind: Type) -> Option<usize> {
+    let key = std::str::from_utf8(key).ok()?;
+    if kind == Type::PlainString {
+        return node.find_in_other_case(key);
+    }
+    let mut plain = String::new();
+    unescape(key, &mut plain);
+    node.find_in_other_case(&plain)
+}
+
+impl List {
+    fn clear(&mut self) {
+        self.present = false;
+        self.elements.clear();
+        self.leaves.clear();
+    }
+}
+
+impl Map {
+    fn clear(&mut self) {
+        self.present = false;
+        self.entries.clear();
+    }
+}
+
+impl Leaf {
+    fn bytes(self, bytes: &[u8]) -> &[u8] {
+        match self {
+            Leaf::Absent => &[],
+            Leaf::Plain(start, end) | Leaf::Escaped(start, end) => &bytes[start..end],
+        }
+    }
+}
