@@ -183,6 +183,10 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let span = self.cursor.value()?;
+        if matches!(span.kind, Type::PlainString | Type::EscapedString | Type::Array) {
+            // A stray quote makes a string of what is the beginning of the next record.
+            return Err(Invalid { at: start, what: "expected a record" });
+        }
         let kind = if span.kind == Type::Null { "null" } else { "a value that is no object" };
         let index = self.index();
         self.push(Some(index), start, span.end - start, "not_a_record", format!("{kind} where a record should be"));
