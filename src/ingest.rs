@@ -1,0 +1,250 @@
+//! Ingest: log files of any source into the lake, each once.
+//!
+//! ```text
+//! list ─▶ leave out what the lake has ─▶ fetch ─▶ inflate, hash, read ─▶ encode ─▶ commit
+//! (1 task)          (1 task)             (S3)        (a thread a core)            (1 task)
+//! ```
+//!
+//! Every step waits for the next, so memory is bounded whatever the number of files. All state is
+//! in the lake: an interrupted run is resumed by running it again, and running it again adds nothing.
+
+mod load;
+mod progress;
+pub mod scan;
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use chrono::NaiveDate;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::lake::{Lake, LogFileId, Staged};
+use crate::log_file::Limits;
+use crate::source::{self, Candidate, Filter, Ignored, Place};
+use crate::store::S3;
+use load::{Fetched, Loader};
+pub use progress::{Failure, Progress, Summary};
+
+/// What to ingest, and at what cost.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Files, directories, globs, `s3://bucket/prefix`.
+    pub sources: Vec<String>,
+    /// What the rows call the sources: a base such as `s3://bucket`, for local copies of one.
+    pub rename: Option<String>,
+    /// Which log files.
+    pub filter: Filter,
+    /// Memory for log files and rows on their way, in bytes.
+    pub memory_limit: usize,
+    /// Threads that read log files.
+    pub threads: usize,
+    /// What one log file may cost.
+    pub limits: Limits,
+    /// Looks only, and counts what would be done.
+    pub dry_run: bool,
+}
+
+/// Requests to S3 at once. Small objects are all waiting, so many more than cores.
+const FETCHES: usize = 48;
+/// Log files whose presence in the lake is asked for at once.
+const LOOK_UP: usize = 1000;
+/// The unit of the budget for fetched bytes.
+const KIB: u64 = 1024;
+
+/// Ingests until the sources end or `stop` is cancelled, and says what was done.
+///
+/// After `stop` what has been read is still committed. `progress` can be looked at meanwhile.
+pub async fn run(lake: &Lake, options: &Options, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Summary> {
+    let started = Instant::now();
+    let ignored = Arc::new(Ignored::default());
+    let (to_fetch, candidates) = mpsc::channel(LOOK_UP);
+    let store = Arc::new(S3::new());
+    let lister = list(options.clone(), store.clone(), ignored.clone(), progress.clone());
+    let sift = sift(lake.clone(), lister, to_fetch, progress.clone(), stop.clone());
+    let outcome = if options.dry_run {
+        let counting = count(candidates);
+        tokio::join!(sift, counting).0
+    } else {
+        let loading = load_all(lake, options, store, candidates, progress, stop);
+        let (sifted, loaded) = tokio::join!(sift, loading);
+        loaded.and(sifted)
+    };
+    outcome?;
+    Ok(progress.summary(&ignored, started.elapsed(), stop.is_cancelled()))
+}
+
+/// The listing as a channel: an error is its last word.
+fn list(
+    options: Options,
+    store: Arc<S3>,
+    ignored: Arc<Ignored>,
+    progress: Arc<Progress>,
+) -> (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>) {
+    let (sender, receiver) = mpsc::channel(LOOK_UP);
+    let task = async move {
+        let rename = options.rename.as_deref();
+        let listed = source::list(&options.sources, rename, &options.filter, &store, &ignored, sender).await;
+        progress.listing_ended();
+        listed
+    };
+    (receiver, tokio::spawn(task))
+}
+
+/// Leaves out what the lake has, and what the sources name twice.
+async fn sift(
+    lake: Lake,
+    (mut listed, lister): (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>),
+    wanted: mpsc::Sender<Candidate>,
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut met = HashSet::new();
+    let mut chunk = Vec::with_capacity(LOOK_UP);
+    loop {
+        chunk.clear();
+        let received = tokio::select! {
+            received = listed.recv_many(&mut chunk, LOOK_UP) => received,
+            () = stop.cancelled() => 0,
+        };
+        if received == 0 {
+            break;
+        }
+        let ids: Vec<LogFileId> = chunk.iter().map(|candidate| LogFileId::of(&candidate.log_file)).collect();
+        let known = lake.known(&ids, dates(&chunk)).await.context("reading the ledger")?;
+        for ((candidate, id), known) in chunk.drain(..).zip(ids).zip(known) {
+            if !met.insert(id) {
+                continue;
+            }
+            progress.found(candidate.size);
+            match known {
+                Some(size) => {
+                    if size != candidate.size {
+                        let log_file = &candidate.log_file;
+                        warn!(log_file, was = size, is = candidate.size, "changed since it was ingested; left as it was");
+                        progress.changed();
+                    }
+                    progress.known(candidate.size);
+                }
+                None if wanted.send(candidate).await.is_err() => break,
+                None => {}
+            }
+        }
+    }
+    // Ends a listing that still goes on: nobody takes what it finds any more.
+    drop(listed);
+    drop(wanted);
+    lister.await.context("the listing ended early")?
+}
+
+/// The dates between which the keys of all candidates lie, if all have one.
+fn dates(chunk: &[Candidate]) -> Option<RangeInclusive<NaiveDate>> {
+    let dates: Option<Vec<NaiveDate>> =
+        chunk.iter().map(|candidate| candidate.key.as_ref().map(|key| key.date)).collect();
+    let dates = dates?;
+    Some(*dates.iter().min()?..=*dates.iter().max()?)
+}
+
+async fn count(mut candidates: mpsc::Receiver<Candidate>) {
+    while candidates.recv().await.is_some() {}
+}
+
+/// Fetches, reads, writes and commits the candidates.
+async fn load_all(
+    lake: &Lake,
+    options: &Options,
+    store: Arc<S3>,
+    candidates: mpsc::Receiver<Candidate>,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let (to_loaders, fetched) = mpsc::channel(options.threads * 4);
+    let (to_committer, staged) = mpsc::channel(1);
+    let fetched = Arc::new(std::sync::Mutex::new(fetched));
+    let mut loaders = JoinSet::new();
+    for _ in 0..options.threads.max(1) {
+        let loader = Loader::new(lake.writer(), options, progress.clone(), stop.clone());
+        let (fetched, to_committer) = (fetched.clone(), to_committer.clone());
+        loaders.spawn_blocking(move || loader.run(&fetched, &to_committer));
+    }
+    // What the loaders share ends with them: the fetcher must notice when all have failed.
+    drop((fetched, to_committer));
+    let fetching = fetch_all(store, options, candidates, to_loaders, stop);
+    let committing = commit_all(lake, staged, progress);
+    let joining = async {
+        let mut outcome = Ok(());
+        while let Some(joined) = loaders.join_next().await {
+            outcome = outcome.and(joined.context("a loader panicked").flatten());
+        }
+        outcome
+    };
+    let ((), committed, joined) = tokio::join!(fetching, committing, joining);
+    // A failed commit is what made the loaders give up, so it is told first.
+    committed.and(joined)
+}
+
+/// Fetches objects, many at once; local files go on as they are and are read by the loaders.
+async fn fetch_all(
+    store: Arc<S3>,
+    options: &Options,
+    mut candidates: mpsc::Receiver<Candidate>,
+    loaders: mpsc::Sender<Fetched>,
+    stop: &CancellationToken,
+) {
+    let budget_kib = (options.memory_limit as u64 / 4 / KIB).max(1);
+    let budget = Arc::new(Semaphore::new(usize::try_from(budget_kib).unwrap_or(Semaphore::MAX_PERMITS)));
+    let requests = Arc::new(Semaphore::new(FETCHES));
+    let mut running = JoinSet::new();
+    loop {
+        let next = tokio::select! {
+            next = candidates.recv() => next,
+            () = stop.cancelled() => None,
+        };
+        let Some(candidate) = next else { break };
+        let Place::S3(object) = candidate.place.clone() else {
+            if loaders.send(Fetched { candidate, bytes: None, _budget: None }).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let share = (candidate.size / KIB + 1).min(budget_kib);
+        let permits = budget.clone().acquire_many_owned(u32::try_from(share).unwrap_or(u32::MAX)).await;
+        let request = requests.clone().acquire_owned().await;
+        let (store, loaders, limit) = (store.clone(), loaders.clone(), options.limits.compressed);
+        running.spawn(async move {
+            let bytes = store.get(&object, limit).await;
+            drop(request);
+            let _ = loaders.send(Fetched { candidate, bytes: Some(bytes), _budget: permits.ok() }).await;
+        });
+        while running.try_join_next().is_some() {}
+        if loaders.is_closed() {
+            return;
+        }
+    }
+    running.join_all().await;
+}
+
+/// Commits what the loaders have written, as much at once as is waiting.
+async fn commit_all(lake: &Lake, mut staged: mpsc::Receiver<Staged>, progress: &Progress) -> Result<()> {
+    while let Some(first) = staged.recv().await {
+        let mut batches = vec![first];
+        while let Ok(next) = staged.try_recv() {
+            batches.push(next);
+        }
+        let committed = lake.commit(batches).await.context("committing to the lake")?;
+        progress.committed(&committed);
+        info!(
+            version = committed.version,
+            files = committed.files,
+            events = committed.events,
+            duplicates = committed.duplicates,
+            "committed"
+        );
+    }
+    Ok(())
+}
