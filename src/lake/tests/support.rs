@@ -13,6 +13,7 @@ use deltalake::DeltaResult;
 use deltalake::kernel::transaction::TransactionError;
 use deltalake::logstore::object_store::{Error as StoreError, ObjectStore};
 use deltalake::logstore::{CommitOrBytes, LogStore, LogStoreConfig, LogStoreRef};
+use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
 use crate::event::schema;
@@ -93,8 +94,15 @@ pub(super) async fn stage(lake: &Lake, log_files: &[&str]) -> Staged {
     lake.writer().write(batch(log_files, time("2026-01-05T12:00:00Z"))).await.unwrap()
 }
 
+/// Where to make a lake: in a new directory, or under the prefix that `TRAILQ_TEST_LAKE` names
+/// (`s3://bucket/prefix`, for trying the tests by hand; those that look at files need a directory).
 pub(super) fn temporary() -> (tempfile::TempDir, String) {
+    let logs = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_test_writer();
+    let _ = logs.try_init();
     let directory = tempfile::tempdir().unwrap();
+    if let Ok(prefix) = std::env::var("TRAILQ_TEST_LAKE") {
+        return (directory, format!("{prefix}/{}", Uuid::new_v4()));
+    }
     let path = directory.path().join("my lake").to_str().unwrap().to_owned();
     (directory, path)
 }
