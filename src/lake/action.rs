@@ -1,0 +1,156 @@
+//! The lines of a Delta commit that we write and read.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The application id under which `log_files` and `quarantine` note how far they have followed `events`.
+pub(crate) const EVENTS_APP_ID: &str = "trailq/events";
+
+/// What wrote a commit or a file.
+pub(crate) const ENGINE: &str = concat!("trailq/", env!("CARGO_PKG_VERSION"));
+
+/// Delta's `add`: a file joins a table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Add {
+    pub(crate) path: String,
+    pub(crate) partition_values: BTreeMap<String, Option<String>>,
+    pub(crate) size: u64,
+    pub(crate) modification_time: i64,
+    pub(crate) data_change: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stats: Option<String>,
+}
+
+/// What a commit to `events` says about the other two tables: our field `trailq` in `commitInfo`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Pointers {
+    /// A nonce by which a writer knows its own commit when the answer to its PUT was lost.
+    pub(crate) commit_id: String,
+    /// The files of `log_files` that belong to this commit.
+    pub(crate) ledger: Vec<Add>,
+    /// The files of `quarantine` that belong to this commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) quarantine: Vec<Add>,
+}
+
+/// What we need to know of a commit, ours or another's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Commit {
+    /// Whose it is and where its ledger is; empty if another engine wrote it.
+    pub(crate) pointers: Pointers,
+    /// The version in its `txn` with our application id.
+    pub(crate) events_version: Option<u64>,
+    /// Whether it changes the table's schema, properties or protocol.
+    pub(crate) changes_table: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    commit_info: Option<CommitInfo>,
+    meta_data: Option<IgnoredAny>,
+    protocol: Option<IgnoredAny>,
+    txn: Option<Txn>,
+}
+
+#[derive(Deserialize)]
+struct CommitInfo {
+    trailq: Option<Pointers>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Txn {
+    app_id: String,
+    version: i64,
+}
+
+impl Commit {
+    /// Reads the JSON lines of a commit file.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        let mut commit = Self::default();
+        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line>() {
+            let line = line.context("a line that is no Delta action")?;
+            if let Some(pointers) = line.commit_info.and_then(|info| info.trailq) {
+                commit.pointers = pointers;
+            }
+            if let Some(txn) = line.txn.filter(|txn| txn.app_id == EVENTS_APP_ID) {
+                commit.events_version = u64::try_from(txn.version).ok();
+            }
+            commit.changes_table |= line.meta_data.is_some() || line.protocol.is_some();
+        }
+        Ok(commit)
+    }
+}
+
+/// The JSON lines of a commit that only adds files.
+pub(crate) fn append_lines(
+    adds: &[Add],
+    pointers: &Pointers,
+    events_version: Option<u64>,
+) -> Result<Vec<u8>> {
+    let now = Utc::now().timestamp_millis();
+    let info = json!({"commitInfo": {
+        "timestamp": now,
+        "operation": "WRITE",
+        "operationParameters": {"mode": "Append"},
+        // Tells other engines that their DELETE or MERGE does not conflict with this.
+        "isBlindAppend": true,
+        "engineInfo": ENGINE,
+        "trailq": pointers,
+    }});
+    let mut lines = serde_json::to_vec(&info)?;
+    if let Some(version) = events_version {
+        // Without `lastUpdated` it never expires.
+        lines.push(b'\n');
+        serde_json::to_writer(&mut lines, &json!({"txn": {"appId": EVENTS_APP_ID, "version": version}}))?;
+    }
+    for add in adds {
+        lines.push(b'\n');
+        serde_json::to_writer(&mut lines, &json!({"add": add}))?;
+    }
+    lines.push(b'\n');
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_read_back_as_written() {
+        let add = Add {
+            path: "part-1.parquet".into(),
+            partition_values: [("event_date".to_owned(), None)].into(),
+            size: 7,
+            modification_time: 1,
+            data_change: true,
+            stats: Some("{\"numRecords\":1}".into()),
+        };
+        let pointers = Pointers { commit_id: "nonce".into(), ledger: vec![add.clone()], quarantine: vec![] };
+        let lines = append_lines(&[add], &pointers, Some(5)).unwrap();
+        let commit = Commit::parse(&lines).unwrap();
+        assert_eq!(commit.pointers.commit_id, "nonce");
+        assert_eq!(commit.pointers.ledger[0].path, "part-1.parquet");
+        assert_eq!(commit.events_version, Some(5));
+        assert!(!commit.changes_table);
+    }
+
+    #[test]
+    fn a_foreign_commit_has_no_pointers_and_a_schema_change_is_seen() {
+        let lines = br#"{"commitInfo":{"operation":"SET TBLPROPERTIES"}}
+{"txn":{"appId":"spark","version":9}}
+{"metaData":{"id":"x"}}"#;
+        let commit = Commit::parse(lines).unwrap();
+        assert!(commit.pointers.ledger.is_empty());
+        assert_eq!(commit.events_version, None);
+        assert!(commit.changes_table);
+    }
+}

@@ -1,0 +1,228 @@
+//! Rows to Parquet files, with the statistics that Delta keeps of each.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use anyhow::{Context, Result, bail};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, interleave_record_batch};
+use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType};
+use bytes::Bytes;
+use chrono::Utc;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
+
+use super::action::Add;
+use super::file_stats;
+use super::tables::Kind;
+use crate::event::schema::{EVENT_DATE, EVENT_TIME};
+
+/// CloudTrail's text repeats itself so much that level 1 takes most of the gain, and encoding is
+/// the dearest step after inflating.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Small enough to skip much of a file, large enough for dictionaries to pay.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// How many sorted rows are gathered at a time: bounds the second copy that sorting makes.
+const GATHER_ROWS: usize = 8 * 1024;
+
+/// Columns whose values are scattered over all times, so that only a bloom filter tells where they
+/// are not. The writer folds each filter down to what its row group needs.
+const BLOOM_COLUMNS: [&str; 3] = ["eventid", "useridentity.accesskeyid", "sourceipaddress"];
+
+/// Columns in which (nearly) every value is new, so that a dictionary only costs time.
+const UNIQUE_COLUMNS: [&str; 2] = ["eventid", "requestid"];
+
+/// A Parquet file in memory and the action that would add it.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) add: Add,
+    pub(crate) bytes: Bytes,
+}
+
+/// Splits events by date and sorts each date's by time: one file a date.
+pub(crate) fn encode_events(batches: &[RecordBatch]) -> Result<Vec<Encoded>> {
+    let Some(first) = batches.first() else { return Ok(vec![]) };
+    let date_column = first.schema().index_of(EVENT_DATE)?;
+    let stored: Vec<usize> = (0..first.num_columns()).filter(|column| *column != date_column).collect();
+    let stored = batches.iter().map(|batch| batch.project(&stored)).collect::<Result<Vec<_>, _>>()?;
+    let stored: Vec<&RecordBatch> = stored.iter().collect();
+    let mut files = vec![];
+    for (date, mut rows) in rows_by_date(batches)? {
+        rows.sort_unstable();
+        let value = date.map(|date| date.to_string());
+        files.push(encode_sorted(&stored, &rows, value)?);
+    }
+    Ok(files)
+}
+
+/// A row's place in the sorted file: rows without a time come last, equal times keep their order.
+type Row = (bool, i64, usize, usize);
+
+fn rows_by_date(batches: &[RecordBatch]) -> Result<BTreeMap<Option<chrono::NaiveDate>, Vec<Row>>> {
+    let mut days: BTreeMap<Option<i32>, Vec<Row>> = BTreeMap::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let column = |name| batch.column_by_name(name).with_context(|| format!("events without {name}"));
+        let dates = column(EVENT_DATE)?.as_primitive_opt::<Date32Type>().context("event_date is no date")?;
+        let times = column(EVENT_TIME)?
+            .as_primitive_opt::<TimestampMicrosecondType>()
+            .context("event_time is no timestamp")?;
+        for row in 0..batch.num_rows() {
+            let day = dates.is_valid(row).then(|| dates.value(row));
+            let time = if times.is_valid(row) { times.value(row) } else { 0 };
+            days.entry(day).or_default().push((times.is_null(row), time, index, row));
+        }
+    }
+    let date = |day: Option<i32>| day.and_then(Date32Type::to_naive_date_opt);
+    Ok(days.into_iter().map(|(day, rows)| (date(day), rows)).collect())
+}
+
+fn encode_sorted(batches: &[&RecordBatch], rows: &[Row], date: Option<String>) -> Result<Encoded> {
+    let directory = format!("{EVENT_DATE}={}/", date.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__"));
+    let partition = BTreeMap::from([(EVENT_DATE.to_owned(), date)]);
+    let gathered = rows.chunks(GATHER_ROWS).map(|rows| {
+        let places: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
+        Ok(interleave_record_batch(batches, &places)?)
+    });
+    encode(Kind::Events, &batches[0].schema(), gathered, &directory, partition)
+}
+
+/// Encodes rows of `log_files` or `quarantine`, which have no partitions.
+pub(crate) fn encode_rows(kind: Kind, rows: RecordBatch) -> Result<Encoded> {
+    let schema = rows.schema();
+    encode(kind, &schema, [Ok(rows)].into_iter(), "", BTreeMap::new())
+}
+
+/// Encodes a file anew without the rows of some log files, or to nothing if none is left.
+pub(crate) fn without_log_files(
+    kind: Kind,
+    file: Bytes,
+    add: &Add,
+    is_unwanted: impl Fn(&str) -> bool,
+) -> Result<Option<Encoded>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let schema = reader.schema().clone();
+    let mut kept = vec![];
+    for batch in reader.build()? {
+        let batch = batch?;
+        let names = batch.column_by_name("log_file").context("rows without log_file")?.as_string::<i32>();
+        let wanted: BooleanArray = names.iter().map(|name| Some(!name.is_some_and(&is_unwanted))).collect();
+        if wanted.has_true() {
+            kept.push(filter_record_batch(&batch, &wanted)?);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(None);
+    }
+    let directory = add.path.rfind('/').map_or("", |slash| &add.path[..=slash]);
+    let kept = kept.into_iter().map(Ok);
+    Ok(Some(encode(kind, &schema, kept, directory, add.partition_values.clone())?))
+}
+
+fn encode(
+    kind: Kind,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    directory: &str,
+    partition_values: BTreeMap<String, Option<String>>,
+) -> Result<Encoded> {
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(kind, schema)?))?;
+    for batch in batches {
+        writer.write(&batch?)?;
+    }
+    let metadata = writer.close()?;
+    let add = Add {
+        path: format!("{directory}part-{}.parquet", Uuid::new_v4()),
+        partition_values,
+        size: bytes.len() as u64,
+        modification_time: Utc::now().timestamp_millis(),
+        data_change: true,
+        stats: Some(file_stats::of_parquet(&metadata, kind.stats_columns())),
+    };
+    check_rows(&metadata)?;
+    Ok(Encoded { add, bytes: bytes.into() })
+}
+
+fn check_rows(metadata: &ParquetMetaData) -> Result<()> {
+    match metadata.file_metadata().num_rows() {
+        0 => bail!("a Parquet file without rows"),
+        _ => Ok(()),
+    }
+}
+
+fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
+    let builder = WriterProperties::builder()
+        .set_created_by(concat!("trailq version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    let builder = match kind {
+        Kind::Events => event_properties(builder, schema)?,
+        Kind::LogFiles | Kind::Quarantine => builder,
+    };
+    Ok(builder.build())
+}
+
+fn event_properties(
+    mut builder: WriterPropertiesBuilder,
+    schema: &SchemaRef,
+) -> Result<WriterPropertiesBuilder> {
+    for name in UNIQUE_COLUMNS {
+        builder = builder.set_column_dictionary_enabled(name.into(), false);
+    }
+    for name in BLOOM_COLUMNS {
+        builder = builder.set_column_bloom_filter_enabled(path(name), true);
+    }
+    // Sorted numbers: their differences are nearly nothing.
+    builder = builder
+        .set_column_dictionary_enabled(EVENT_TIME.into(), false)
+        .set_column_encoding(EVENT_TIME.into(), Encoding::DELTA_BINARY_PACKED);
+    let leaves = ArrowSchemaConverter::new().convert(schema)?;
+    let by_time = leaves.columns().iter().position(|leaf| leaf.path().string() == EVENT_TIME);
+    let by_time = i32::try_from(by_time.context("events without event_time")?)?;
+    let order = SortingColumn { column_idx: by_time, descending: false, nulls_first: false };
+    Ok(builder.set_sorting_columns(Some(vec![order])))
+}
+
+fn path(dotted: &str) -> ColumnPath {
+    ColumnPath::new(dotted.split('.').map(ToOwned::to_owned).collect())
+}
+
+/// The columns of a table's rows in a Parquet file that was just written or read.
+pub(crate) fn read_columns(file: Bytes, names: &[&str]) -> Result<Vec<RecordBatch>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let mask = parquet::arrow::ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
+    Ok(reader.with_projection(mask).build()?.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Checks that the `log_file` of every row is one that `is_listed` knows.
+pub(crate) fn check_provenance(batches: &[RecordBatch], is_listed: impl Fn(&str) -> bool) -> Result<()> {
+    for batch in batches {
+        let names = batch.column_by_name("log_file").context("events without log_file")?;
+        let names = names.as_string_opt::<i32>().context("log_file is no text")?;
+        for run in runs(names.len(), |row| names.is_valid(row).then(|| names.value(row))) {
+            if names.is_null(run.start) || !is_listed(names.value(run.start)) {
+                bail!("a row comes from no log file of its batch");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ranges of equal neighbours: the rows of a file stand together.
+fn runs<T: PartialEq>(len: usize, value: impl Fn(usize) -> T) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = vec![];
+    for row in 0..len {
+        match runs.last_mut() {
+            Some(run) if value(run.start) == value(row) => run.end = row + 1,
+            _ => runs.push(row..row + 1),
+        }
+    }
+    runs
+}

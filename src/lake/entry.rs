@@ -1,0 +1,237 @@
+//! What the ledger says of a log file, and what quarantine keeps of one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use arrow::array::{
+    ArrayRef, BinaryArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::Date32Type;
+use chrono::{DateTime, NaiveDate, Utc};
+use ring::digest::{SHA256, digest};
+use uuid::Uuid;
+
+use super::tables::Kind;
+
+/// Which log file: the first 16 bytes of the SHA-256 of its address.
+///
+/// The address is the `log_file` of its rows, `s3://bucket/key` or an absolute path. The contents
+/// play no part: CloudTrail never writes to a key twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogFileId([u8; 16]);
+
+impl LogFileId {
+    /// The id of the log file at this address.
+    pub fn of(log_file: &str) -> Self {
+        let hash = digest(&SHA256, log_file.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_ref()[..16]);
+        Self(id)
+    }
+
+    /// Reads the 32 hexadecimal digits that stand in the ledger.
+    pub fn parse(hex: &str) -> Option<Self> {
+        let is_id = hex.len() == 32 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_id.then(|| u128::from_str_radix(hex, 16).ok()).flatten().map(|id| Self(id.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for LogFileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for LogFileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogFileId({self})")
+    }
+}
+
+/// What became of a log file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Its records are in `events`, apart from those in quarantine, if any.
+    #[default]
+    Committed,
+    /// Nothing of it is in `events`: it is in quarantine as a whole.
+    Quarantined,
+}
+
+impl Status {
+    /// As it stands in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// One row of the ledger, without what the writer adds: id, integrity, when and by whom.
+#[derive(Clone, Debug, Default)]
+pub struct LogFileEntry {
+    /// Its address, as in the `log_file` of its rows.
+    pub log_file: String,
+    /// Its bucket, if it came from S3.
+    pub bucket: Option<String>,
+    /// Its key, if it came from S3.
+    pub key: Option<String>,
+    /// Its version, in a versioned bucket.
+    pub version_id: Option<String>,
+    /// S3's `ETag`.
+    pub etag: Option<String>,
+    /// Compressed bytes.
+    pub size: u64,
+    /// Bytes once inflated.
+    pub uncompressed_size: Option<u64>,
+    /// SHA-256 of the inflated bytes, in hexadecimal digits, as digest files have it.
+    pub sha256: Option<String>,
+    /// How many records it has.
+    pub record_count: u64,
+    /// How many of them are rows of `events`.
+    pub event_count: u64,
+    /// How many of them are in quarantine.
+    pub quarantined_count: u64,
+    /// How many rows have an odd value somewhere.
+    pub odd_count: u64,
+    /// The time of its first event.
+    pub min_event_time: Option<DateTime<Utc>>,
+    /// The time of its last event.
+    pub max_event_time: Option<DateTime<Utc>>,
+    /// The account in its key.
+    pub account: Option<String>,
+    /// The region in its key.
+    pub region: Option<String>,
+    /// The date in its key.
+    pub log_date: Option<NaiveDate>,
+    /// The tree that it stands in: `CloudTrail`, `CloudTrail-Insight`, ….
+    pub tree: Option<String>,
+    /// What became of it.
+    pub status: Status,
+}
+
+impl LogFileEntry {
+    /// The log file's id.
+    pub fn id(&self) -> LogFileId {
+        LogFileId::of(&self.log_file)
+    }
+}
+
+/// One row of quarantine, without what the writer adds: id and time.
+#[derive(Clone, Debug, Default)]
+pub struct QuarantineEntry {
+    /// The address of the log file.
+    pub log_file: String,
+    /// Its bucket, if it came from S3.
+    pub bucket: Option<String>,
+    /// Its key, if it came from S3.
+    pub key: Option<String>,
+    /// Its version, in a versioned bucket.
+    pub version_id: Option<String>,
+    /// Why, as a short code.
+    pub reason: String,
+    /// Why, in words.
+    pub detail: String,
+    /// Which record of the file, if it is only one.
+    pub record_index: Option<u64>,
+    /// Where the bytes start in the inflated file.
+    pub byte_offset: Option<u64>,
+    /// How many they are.
+    pub byte_length: Option<u64>,
+    /// The bytes that could not be stored as events.
+    pub bytes: Vec<u8>,
+}
+
+/// The ledger's rows, as of now.
+pub(crate) fn log_files_batch(files: &[LogFileEntry], ingested_by: &str) -> Result<RecordBatch> {
+    let rows = Rows(files);
+    let dates: Date32Array =
+        files.iter().map(|file| file.log_date.map(Date32Type::from_naive_date)).collect();
+    let columns: Vec<ArrayRef> = vec![
+        rows.text(|file| Some(file.id().to_string())),
+        rows.text(|file| Some(file.log_file.clone())),
+        rows.text(|file| file.bucket.clone()),
+        rows.text(|file| file.key.clone()),
+        rows.text(|file| file.version_id.clone()),
+        rows.text(|file| file.etag.clone()),
+        rows.long(|file| Some(file.size)),
+        rows.long(|file| file.uncompressed_size),
+        rows.text(|file| file.sha256.clone()),
+        rows.long(|file| Some(file.record_count)),
+        rows.long(|file| Some(file.event_count)),
+        rows.long(|file| Some(file.quarantined_count)),
+        rows.long(|file| Some(file.odd_count)),
+        rows.time(|file| file.min_event_time),
+        rows.time(|file| file.max_event_time),
+        rows.text(|file| file.account.clone()),
+        rows.text(|file| file.region.clone()),
+        Arc::new(dates),
+        rows.text(|file| file.tree.clone()),
+        rows.text(|file| Some(file.status.as_str().to_owned())),
+        rows.text(|_| Some("pending".to_owned())),
+        rows.now(),
+        rows.text(|_| Some(ingested_by.to_owned())),
+    ];
+    RecordBatch::try_new(Kind::LogFiles.schema(), columns).context("the ledger's rows")
+}
+
+/// Quarantine's rows, as of now.
+pub(crate) fn quarantine_batch(entries: &[QuarantineEntry]) -> Result<RecordBatch> {
+    let rows = Rows(entries);
+    let bytes: BinaryArray = entries.iter().map(|entry| Some(entry.bytes.as_slice())).collect();
+    let columns: Vec<ArrayRef> = vec![
+        rows.text(|_| Some(Uuid::new_v4().to_string())),
+        rows.text(|entry| Some(entry.log_file.clone())),
+        rows.text(|entry| entry.bucket.clone()),
+        rows.text(|entry| entry.key.clone()),
+        rows.text(|entry| entry.version_id.clone()),
+        rows.text(|entry| Some(entry.reason.clone())),
+        rows.text(|entry| Some(entry.detail.clone())),
+        rows.long(|entry| entry.record_index),
+        rows.long(|entry| entry.byte_offset),
+        rows.long(|entry| entry.byte_length),
+        Arc::new(bytes),
+        rows.now(),
+    ];
+    RecordBatch::try_new(Kind::Quarantine.schema(), columns).context("quarantine's rows")
+}
+
+/// Entries, to be turned into columns.
+struct Rows<'a, T>(&'a [T]);
+
+impl<T> Rows<'_, T> {
+    fn text(&self, value: impl Fn(&T) -> Option<String>) -> ArrayRef {
+        Arc::new(self.0.iter().map(value).collect::<StringArray>())
+    }
+
+    fn long(&self, value: impl Fn(&T) -> Option<u64>) -> ArrayRef {
+        let values = self.0.iter().map(|entry| value(entry).and_then(|value| i64::try_from(value).ok()));
+        Arc::new(values.collect::<Int64Array>())
+    }
+
+    fn time(&self, value: impl Fn(&T) -> Option<DateTime<Utc>>) -> ArrayRef {
+        let values = self.0.iter().map(|entry| value(entry).map(|time| time.timestamp_micros()));
+        Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    }
+
+    fn now(&self) -> ArrayRef {
+        let now = Utc::now();
+        self.time(|_| Some(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_from_its_digits() {
+        let id = LogFileId::of("s3://bucket/AWSLogs/1.json.gz");
+        assert_eq!(LogFileId::parse(&id.to_string()), Some(id));
+        assert_ne!(id, LogFileId::of("s3://bucket/AWSLogs/2.json.gz"));
+        assert_eq!(LogFileId::parse("12"), None);
+        assert_eq!(LogFileId::parse("+1234567890123456789012345678901"), None);
+    }
+}

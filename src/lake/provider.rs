@@ -1,0 +1,358 @@
+//! A table of the lake for DataFusion: the log says which files a query must look into, and
+//! DataFusion's own Parquet source reads them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use chrono::DateTime;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use deltalake::logstore::object_store::ObjectMeta;
+use deltalake::logstore::object_store::path::Path;
+use url::Url;
+
+use super::file_stats::{ColumnBounds, FileStats};
+use super::table::DataFile;
+use super::tables::Kind;
+
+/// Above this many files in a scan, their statistics by themselves would take more memory than they
+/// save: some 20 kB each, since DataFusion keeps every column's.
+const MAX_FILES_WITH_STATISTICS: usize = 512;
+
+/// A table at one version.
+#[derive(Debug)]
+pub(crate) struct LakeTable {
+    /// With view types, which share what the Parquet pages hold instead of copying it.
+    schema: SchemaRef,
+    source_schema: TableSchema,
+    store_url: ObjectStoreUrl,
+    files: Vec<PartitionedFile>,
+    bounds: Arc<FileBounds>,
+    /// The schema that predicates over files are built in: members of structs are columns here.
+    pruning_schema: SchemaRef,
+}
+
+/// What the log knows of the files: one array element a file.
+#[derive(Debug)]
+struct FileBounds {
+    columns: BTreeMap<String, ColumnBounds>,
+    rows: Vec<Option<u64>>,
+}
+
+impl LakeTable {
+    /// Builds the provider over the files of a snapshot.
+    pub(crate) fn new(kind: Kind, root: &Url, schema: &Schema, files: &[DataFile]) -> Result<Self> {
+        let schema = with_views(schema);
+        let is_partition = |field: &&Arc<Field>| kind.partition_columns().contains(&field.name().as_str());
+        let (partition, stored): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_partition);
+        let partition: Vec<_> = partition.into_iter().cloned().collect();
+        let stored: Vec<_> = stored.into_iter().cloned().collect();
+        let stats: Vec<FileStats> =
+            files.iter().map(|file| FileStats::parse(file.stats.as_deref())).collect();
+        let partitioned = files.iter().map(|file| partitioned_file(root, file, &partition));
+        let partitioned = partitioned.collect::<Result<Vec<_>>>()?;
+        let bounds = FileBounds::new(kind, &schema, &partition, &partitioned, &stats)?;
+        let source_schema =
+            TableSchema::builder(Arc::new(Schema::new(stored))).with_table_partition_cols(partition).build();
+        Ok(Self {
+            schema: source_schema.table_schema().clone(),
+            pruning_schema: bounds.pruning_schema(&schema),
+            source_schema,
+            store_url: store_url(root)?,
+            files: partitioned,
+            bounds: Arc::new(bounds),
+        })
+    }
+
+    /// Which files may hold rows that pass these filters.
+    fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
+        let Some(predicate) = conjunction(filters.iter().cloned()) else {
+            return Ok(vec![true; self.files.len()]);
+        };
+        let predicate = predicate.transform(|expr| Ok(member_as_column(expr, &self.pruning_schema)))?.data;
+        let schema = DFSchema::try_from(self.pruning_schema.clone())?;
+        let predicate = state.create_physical_expr(predicate, &schema)?;
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(self.pruning_schema.clone())
+            .try_build(predicate)?;
+        predicate.prune(self.bounds.as_ref())
+    }
+
+    fn source(&self, state: &dyn Session) -> Result<Arc<ParquetSource>> {
+        let options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let store = state.runtime_env().object_store(&self.store_url)?;
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let source = ParquetSource::new(self.source_schema.clone())
+            .with_table_parquet_options(options)
+            .with_pushdown_filters(true)
+            .with_reorder_filters(true)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, footers)));
+        Ok(Arc::new(source))
+    }
+
+    /// Statistics over the chosen files; without a filter `count(*)` needs nothing else.
+    fn statistics_of(&self, chosen: &[usize]) -> Statistics {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        let rows: Option<u64> = chosen.iter().map(|file| self.bounds.rows[*file]).sum();
+        statistics.num_rows = rows.map_or(Precision::Absent, |rows| Precision::Exact(to_usize(rows)));
+        let bytes = chosen.iter().map(|file| self.files[*file].object_meta.size).sum();
+        statistics.total_byte_size = Precision::Inexact(to_usize(bytes));
+        statistics
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Files are chosen by what may match; the scan's own row filter decides.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let all: Vec<usize> = (0..self.files.len()).collect();
+        Some(self.statistics_of(&all))
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let keep = self.prune(state, filters)?;
+        let mut chosen: Vec<usize> = (0..self.files.len()).filter(|file| keep[*file]).collect();
+        if let (Some(limit), true) = (limit, filters.is_empty()) {
+            chosen.truncate(self.files_for(&chosen, limit));
+        }
+        let with_statistics = chosen.len() <= MAX_FILES_WITH_STATISTICS;
+        let files = chosen.iter().map(|file| {
+            let partitioned = self.files[*file].clone();
+            if with_statistics {
+                self.bounds.attach(*file, partitioned, &self.source_schema)
+            } else {
+                partitioned
+            }
+        });
+        let groups = FileGroup::new(files.collect()).split_files(state.config().target_partitions());
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), self.source(state)?)
+            .with_file_groups(groups)
+            .with_statistics(self.statistics_of(&chosen))
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+impl LakeTable {
+    /// How many of the chosen files suffice for so many rows.
+    fn files_for(&self, chosen: &[usize], limit: usize) -> usize {
+        let mut rows = 0;
+        for (count, file) in chosen.iter().enumerate() {
+            if rows >= limit as u64 {
+                return count;
+            }
+            rows += self.bounds.rows[*file].unwrap_or(0);
+        }
+        chosen.len()
+    }
+}
+
+impl FileBounds {
+    fn new(
+        kind: Kind,
+        schema: &Schema,
+        partition: &[Arc<Field>],
+        files: &[PartitionedFile],
+        stats: &[FileStats],
+    ) -> Result<Self> {
+        let mut columns = BTreeMap::new();
+        for name in kind.stats_columns() {
+            if let Some(bounds) = ColumnBounds::gather(stats, schema, name) {
+                columns.insert((*name).to_owned(), bounds);
+            }
+        }
+        let rows: Vec<Option<u64>> = stats.iter().map(|stats| stats.num_records).collect();
+        for (index, field) in partition.iter().enumerate() {
+            let values = files.iter().map(|file| file.partition_values[index].clone());
+            let nulls =
+                files.iter().zip(&rows).map(|(file, rows)| match file.partition_values[index].is_null() {
+                    true => *rows,
+                    false => Some(0),
+                });
+            let null_count: ArrayRef = Arc::new(nulls.collect::<UInt64Array>());
+            if files.is_empty() {
+                continue;
+            }
+            let values = ScalarValue::iter_to_array(values)?;
+            let data_type = field.data_type().clone();
+            columns.insert(
+                field.name().clone(),
+                ColumnBounds { data_type, min: values.clone(), max: values, null_count },
+            );
+        }
+        Ok(Self { columns, rows })
+    }
+
+    /// The table's columns, and those members of structs that have statistics.
+    fn pruning_schema(&self, schema: &Schema) -> SchemaRef {
+        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+        for (name, bounds) in self.columns.iter().filter(|(name, _)| name.contains('.')) {
+            fields.push(Arc::new(Field::new(name, bounds.data_type.clone(), true)));
+        }
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Gives a file its statistics, by which DataFusion orders the files of a top-n query.
+    fn attach(&self, file: usize, partitioned: PartitionedFile, schema: &TableSchema) -> PartitionedFile {
+        if partitioned.partition_values.iter().any(ScalarValue::is_null) {
+            // DataFusion takes it that a partition's value is never null.
+            return partitioned;
+        }
+        let stored = schema.file_schema();
+        let mut statistics = Statistics::new_unknown(stored);
+        let rows = self.rows[file];
+        statistics.num_rows = rows.map_or(Precision::Absent, |rows| Precision::Exact(to_usize(rows)));
+        statistics.total_byte_size = Precision::Inexact(to_usize(partitioned.object_meta.size));
+        for (column, field) in statistics.column_statistics.iter_mut().zip(stored.fields()) {
+            if let Some(bounds) = self.columns.get(field.name()) {
+                *column = bounds.of_file(file, field.data_type());
+            }
+        }
+        partitioned.with_statistics(Arc::new(statistics))
+    }
+}
+
+impl ColumnBounds {
+    /// One file's bounds; text is inexact, since long values are cut.
+    fn of_file(&self, file: usize, data_type: &DataType) -> ColumnStatistics {
+        let value = |values: &ArrayRef| {
+            let value = ScalarValue::try_from_array(values, file).and_then(|value| value.cast_to(data_type));
+            value.ok().filter(|value| !value.is_null()).map_or(Precision::Absent, Precision::Inexact)
+        };
+        let mut statistics = ColumnStatistics::new_unknown();
+        statistics.min_value = value(&self.min);
+        statistics.max_value = value(&self.max);
+        statistics
+    }
+}
+
+impl PruningStatistics for FileBounds {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        Some(self.columns.get(&column.name)?.min.clone())
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        Some(self.columns.get(&column.name)?.max.clone())
+    }
+
+    fn num_containers(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        Some(self.columns.get(&column.name)?.null_count.clone())
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.rows.iter().copied().collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// `useridentity['accountid']` as the column `useridentity.accountid`, if the log has its bounds.
+///
+/// DataFusion cannot prune by a member of a struct, but by a column of that name.
+fn member_as_column(expr: Expr, pruning_schema: &Schema) -> Transformed<Expr> {
+    match member_path(&expr).filter(|path| pruning_schema.column_with_name(path).is_some()) {
+        Some(path) => Transformed::yes(Expr::Column(Column::new_unqualified(path))),
+        None => Transformed::no(expr),
+    }
+}
+
+fn member_path(expr: &Expr) -> Option<String> {
+    let Expr::ScalarFunction(function) = expr else { return None };
+    let (base, members) = function.args.split_first().filter(|_| function.func.name() == "get_field")?;
+    let mut path = match base {
+        Expr::Column(column) => column.name.clone(),
+        other => member_path(other)?,
+    };
+    for member in members {
+        let Expr::Literal(member, _) = member else { return None };
+        path.push('.');
+        path.push_str(member.try_as_str()??);
+    }
+    Some(path)
+}
+
+fn with_views(schema: &Schema) -> Schema {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => field.clone(),
+    };
+    Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
+}
+
+fn partitioned_file(root: &Url, file: &DataFile, partition: &[Arc<Field>]) -> Result<PartitionedFile> {
+    let table = Path::from_url_path(root.path())?;
+    let location = Path::from_iter(table.parts().chain(file.path.parts()));
+    let last_modified = DateTime::from_timestamp_millis(file.modification_time).unwrap_or_default();
+    let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
+        location,
+        last_modified,
+        size: file.size,
+        e_tag: None,
+        version: None,
+    });
+    for field in partition {
+        let value = file.partition_values.iter().find(|(name, _)| name == field.name());
+        let value = value.and_then(|(_, value)| value.as_deref()).filter(|value| !value.is_empty());
+        partitioned.partition_values.push(match value {
+            Some(value) => ScalarValue::try_from_string(value.to_owned(), field.data_type())?,
+            None => ScalarValue::try_from(field.data_type())?,
+        });
+    }
+    Ok(partitioned)
+}
+
+/// The part of a URL that DataFusion tells stores apart by.
+pub(crate) fn store_url(url: &Url) -> Result<ObjectStoreUrl> {
+    ObjectStoreUrl::parse(format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()))
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

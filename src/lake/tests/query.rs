@@ -1,0 +1,149 @@
+//! Queries read the files that they must, and no others.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use chrono::TimeDelta;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::support::{batch, decode, entry, events, number_of, session, temporary, time};
+use crate::lake::{Batch, Lake};
+
+/// Ten days with a log file each, and one whose records have no time.
+async fn ten_days(path: &str) -> Lake {
+    let lake = Lake::open_or_create(path).await.unwrap();
+    let first = time("2026-01-01T12:00:00Z");
+    for day in 0..10 {
+        let name = format!("day-{day}");
+        let staged = lake.writer().write(batch(&[&name], first + TimeDelta::days(day))).await.unwrap();
+        lake.commit(vec![staged]).await.unwrap();
+    }
+    let undated = decode("{\"eventid\":\"undated\",\"eventtime\":\"yesterday\",\"log_file\":\"undated\"}\n");
+    let files = vec![entry("undated", first, 1)];
+    let staged =
+        lake.writer().write(Batch { events: vec![undated], files, quarantine: vec![] }).await.unwrap();
+    lake.commit(vec![staged]).await.unwrap();
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_opens_only_the_files_that_may_match() {
+    let (_directory, path) = temporary();
+    let context = session(&ten_days(&path).await).await;
+    let cases = [
+        ("true", 11, 101),
+        ("event_date = '2026-01-03'", 1, 10),
+        ("event_date IS NULL", 1, 1),
+        ("event_date IS NOT NULL", 10, 100),
+        ("event_time >= '2026-01-09T00:00:00Z'", 2, 20),
+        ("event_time BETWEEN '2026-01-03T12:00:00Z' AND '2026-01-03T12:00:04Z'", 1, 5),
+        ("eventtime < '2026-01-02T12:00:05Z'", 2, 15),
+        ("eventtime = 'yesterday'", 1, 1),
+        ("useridentity.accountid = 'account-of-day-4'", 1, 10),
+        ("useridentity['accountid'] IN ('account-of-day-4', 'account-of-day-7')", 2, 20),
+        ("useridentity.accountid = 'nobody'", 0, 0),
+        ("useridentity.accountid IS NULL", 1, 1),
+        ("eventname = 'ConsoleLogin' AND event_date > '2026-01-08'", 2, 20),
+        ("eventname LIKE 'Delete%'", 0, 0),
+        ("eventid = 'day-5-3'", 11, 1),
+        ("log_date = '2026-01-06'", 1, 10),
+    ];
+    for (filter, files, rows) in cases {
+        let sql = format!("SELECT count(*) FROM events WHERE {filter}");
+        assert_eq!(number_of(&context, &sql).await, rows, "{filter}");
+        let sql = format!("SELECT eventid FROM events WHERE {filter}");
+        assert_eq!(scanned_files(&context, &sql).await, files, "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_all_rows_opens_no_file() {
+    let (_directory, path) = temporary();
+    let context = session(&ten_days(&path).await).await;
+    let sql = "SELECT count(*) FROM events";
+    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+    assert!(find_scan(&plan).is_none());
+    assert_eq!(number_of(&context, sql).await, 101);
+    // One of the files has a single row, the others ten.
+    assert!(scanned_files(&context, "SELECT eventid FROM events LIMIT 12").await <= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_is_left_to_the_parquet_scan() {
+    let (_directory, path) = temporary();
+    let context = session(&ten_days(&path).await).await;
+    let sql = "SELECT eventid FROM events WHERE useridentity.type = 'Root' AND eventname = 'ConsoleLogin'";
+    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+    assert!(plan.downcast_ref::<DataSourceExec>().is_some(), "{plan:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partition_values_and_nested_values_are_read_back() {
+    let (_directory, path) = temporary();
+    let context = session(&ten_days(&path).await).await;
+    let sql = "SELECT event_date, useridentity.accountid, resources[1]['arn'], record_index FROM events \
+               WHERE eventid IN ('day-2-0', 'undated') ORDER BY event_date";
+    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    let shown = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+    assert!(shown.contains("| 2026-01-03 | account-of-day-2"), "{shown}");
+    assert!(shown.contains("arn:aws:s3:::bucket"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_sorted_by_time_as_they_claim() {
+    let (_directory, path) = temporary();
+    let lake = Lake::open_or_create(&path).await.unwrap();
+    let noon = time("2026-01-05T12:00:00Z");
+    let late = events("late", noon + TimeDelta::seconds(5), 9000);
+    let early = events("early", noon, 9000);
+    let undated = decode("{\"eventid\":\"u\",\"log_file\":\"early\",\"event_date\":\"2026-01-05\"}\n");
+    let files = vec![entry("late", noon, 9000), entry("early", noon, 9001)];
+    let batch = Batch { events: vec![undated, late, early], files, quarantine: vec![] };
+    let staged = lake.writer().write(batch).await.unwrap();
+    lake.commit(vec![staged]).await.unwrap();
+    let [uri] = lake.event_files().await.unwrap().try_into().unwrap();
+    let file = std::fs::File::open(uri.replace("%20", " ")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let group = reader.metadata().row_group(0);
+    let order = &group.sorting_columns().unwrap()[0];
+    let leaf = usize::try_from(order.column_idx).unwrap();
+    assert_eq!(group.column(leaf).column_path().string(), "event_time");
+    let with_bloom = group.columns().iter().filter(|column| column.bloom_filter_offset().is_some());
+    assert_eq!(with_bloom.count(), 3);
+    let mut last = i64::MIN;
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let times = batch.column_by_name("event_time").unwrap().as_primitive::<TimestampMicrosecondType>();
+        for row in 0..times.len() {
+            let time = if times.is_null(row) { i64::MAX } else { times.value(row) };
+            assert!(time >= last);
+            last = time;
+        }
+    }
+    assert_eq!(last, i64::MAX);
+}
+
+async fn scanned_files(context: &SessionContext, sql: &str) -> usize {
+    let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+    find_scan(&plan).unwrap_or(0)
+}
+
+/// How many files the plan's scan reads.
+fn find_scan(plan: &std::sync::Arc<dyn ExecutionPlan>) -> Option<usize> {
+    if let Some(source) = plan.downcast_ref::<DataSourceExec>()
+        && let Some(config) = source.data_source().downcast_ref::<FileScanConfig>()
+    {
+        let mut files: Vec<_> = config
+            .file_groups
+            .iter()
+            .flat_map(|group| group.iter().map(|file| file.path().clone()))
+            .collect();
+        files.sort();
+        files.dedup();
+        return Some(files.len());
+    }
+    plan.children().into_iter().find_map(find_scan)
+}
