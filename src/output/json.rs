@@ -72,8 +72,8 @@ fn push_visible(out: &mut String, json: &str) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::testing::written;
-    use super::super::{Format, Options};
+    use super::super::{Format, Options, write};
+    use crate::sql::Script;
     use crate::sql::testing::session;
 
     async fn output(sql: &str, format: Format) -> String {
@@ -82,8 +82,11 @@ mod tests {
                    "resources": [{"arn": "x"}], "event_date": "2026-01-05"}),
             json!({"eventname": "b"}),
         ]);
-        let batches = session.collect(sql, &[]).await.unwrap();
-        written(batches, &Options::plain(format)).await.0
+        let script = Script::parse(sql).unwrap();
+        let answer = session.run(&script, &script.statements()[0], &[]).await.unwrap();
+        let mut out = Vec::new();
+        write(answer, &Options::plain(format), &mut out).await.unwrap();
+        String::from_utf8(out).unwrap()
     }
 
     const SQL: &str = "SELECT eventname, event_time, event_date, resources, 1.5 AS x, true AS y

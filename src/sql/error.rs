@@ -330,7 +330,8 @@ impl Place {
     }
 
     /// A place of which only the beginning is known: the word that begins there is underlined.
-    fn at(text: &str, line: usize, column: usize) -> Option<Self> {
+    pub(super) fn at(text: &str, line: u64, column: u64) -> Option<Self> {
+        let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
         let source = text.lines().nth(line.checked_sub(1)?)?;
         let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
         let length = source.chars().skip(column.saturating_sub(1)).take_while(is_word).count();
@@ -369,7 +370,7 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-fn parse_location(text: &str) -> Option<(usize, usize)> {
+fn parse_location(text: &str) -> Option<(u64, u64)> {
     let (line, column) = text.split_once(", Column: ")?;
     let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
     Some((line.parse().ok()?, digits.parse().ok()?))
@@ -468,7 +469,7 @@ mod tests {
     #[tokio::test]
     async fn a_syntax_error_points_at_the_token() {
         let shown = error("SELECT 1;\nSELECT eventname FROM cloudtrail_logs WHERE WHERE x").await;
-        assert!(shown.contains("(line 2, column 4"), "{shown}");
+        assert!(shown.contains("found x (line 2, column 51)\n  2 | SELECT eventname"), "{shown}");
         let shown = error("SELECT eventname eventtime useragent FROM cloudtrail_logs").await;
         assert!(shown.contains("\n    |                            ^^^^^^^^^"), "{shown}");
         let shown = error("SELECT count(").await;
@@ -482,7 +483,7 @@ mod tests {
         let shown = error("SELECT\n\t'é日本\u{202e}', evenname FROM cloudtrail_logs").await;
         let expected = "no column 'evenname' (line 2, column 10)
   2 |  'é日本\\u{202e}', evenname FROM cloudtrail_logs
-    |                    ^^^^^^^^";
+    |                   ^^^^^^^^\n";
         assert!(shown.starts_with(expected), "{shown}");
     }
 

@@ -2,8 +2,9 @@
 
 use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as SqlStatement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
 use super::error::{Place, SqlError};
 use super::nearest::nearest;
@@ -11,6 +12,9 @@ use super::nearest::nearest;
 /// What a statement may begin with. `DESC` is Athena's short form of `DESCRIBE`.
 const READING: &[&str] =
     &["SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "SHOW", "DESCRIBE", "DESC"];
+
+/// DataFusion's table functions: they read no table.
+const GENERATING: &[&str] = &["generate_series", "range"];
 
 /// How deep expressions and queries may be nested.
 const RECURSION_LIMIT: usize = 200;
@@ -34,7 +38,8 @@ impl Script {
     pub fn parse(text: &str) -> Result<Self, SqlError> {
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let explain = |error| SqlError::explain(&error, &text, None);
-        let mut parser = DFParserBuilder::new(text.as_str())
+        let tokens = tokenize(&text)?;
+        let mut parser = DFParserBuilder::new(tokens.clone())
             .with_recursion_limit(RECURSION_LIMIT)
             .build()
             .map_err(explain)?;
@@ -43,7 +48,7 @@ impl Script {
             let start = parser.parser.peek_token().span;
             refuse_by_first_word(&parser.parser.peek_token(), &text)?;
             let syntax = parser.parse_statement().map_err(explain)?;
-            let span = start.union(&parser.parser.get_current_token().span);
+            let span = start.union(&last_before(&tokens, parser.parser.index()));
             refuse_unless_reading(&syntax, start, &text)?;
             statements.push(Statement { syntax, span });
         }
@@ -81,7 +86,7 @@ impl Statement {
             return true;
         }
         datafusion::sql::resolve::resolve_table_references(&self.syntax, true)
-            .map_or(true, |(tables, _)| !tables.is_empty())
+            .map_or(true, |(tables, _)| tables.iter().any(|table| !GENERATING.contains(&table.table())))
     }
 
     /// Whether its answer is text over several lines, such as a plan.
@@ -92,6 +97,20 @@ impl Statement {
             _ => false,
         }
     }
+}
+
+fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    Tokenizer::new(&GenericDialect {}, text).tokenize_with_location().map_err(|error| {
+        let at = error.location;
+        SqlError::at(error.message, Place::at(text, at.line, at.column))
+    })
+}
+
+/// The span of the last token before `index` that is neither blank nor a comment.
+fn last_before(tokens: &[TokenWithSpan], index: usize) -> Span {
+    let read = &tokens[..index.min(tokens.len())];
+    let last = read.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    last.map_or_else(Span::empty, |token| token.span)
 }
 
 /// Skips semicolons; whether another statement follows.
@@ -187,6 +206,7 @@ mod tests {
         assert!(!reads("WITH a AS (SELECT 1 AS x) SELECT x FROM a"));
         assert!(reads("SELECT (SELECT count(*) FROM cloudtrail_logs)"));
         assert!(reads("SHOW TABLES"));
+        assert!(!reads("SELECT * FROM generate_series(1, 3)"));
     }
 
     #[test]
