@@ -45,8 +45,10 @@ pub struct Options {
     pub max_rows: Option<usize>,
     /// The width of the terminal; none lets lines be as long as they are.
     pub width: Option<u16>,
-    /// Whether a person reads this on a terminal: colour, and no control character ever.
+    /// Whether a person reads this on a terminal: no control character gets there in any format.
     pub terminal: bool,
+    /// Whether a table may have colour.
+    pub color: bool,
     /// Whether line breaks inside values are to be kept, as for the plan of `EXPLAIN`.
     pub keep_lines: bool,
 }
@@ -54,7 +56,7 @@ pub struct Options {
 impl Options {
     /// Options for a program or a file.
     pub fn plain(format: Format) -> Self {
-        Self { format, max_rows: None, width: None, terminal: false, keep_lines: false }
+        Self { format, max_rows: None, width: None, terminal: false, color: false, keep_lines: false }
     }
 }
 
@@ -153,11 +155,13 @@ pub fn to_csv(batches: &[RecordBatch]) -> String {
 
 /// Whether `error` is only that nobody reads any more, as behind `| head`.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-            || cause.to_string().contains("Broken pipe")
-    })
+    let broken = |io: &io::Error| io.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+}
+
+/// Whether tables may have colour: on a terminal, unless `NO_COLOR` is set.
+pub fn wants_color() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The width of the terminal that standard output is, if it is one.

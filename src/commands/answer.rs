@@ -16,10 +16,10 @@ use crate::sql::{Script, Session, Statement, TimeRange, parse_bound, sources};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Events")]
 pub(super) struct Source {
-    /// The lake: a directory, or s3://bucket/prefix
+    /// The lake: a directory or an S3 URL
     #[arg(long, value_name = "LOCATION", env = "TRAILQ_LAKE", default_value = "./trailq-lake")]
     lake: String,
-    /// Read log files in place, without a lake: a directory, a file, a glob or s3://… (repeatable)
+    /// Read log files in place, without a lake: a directory, a file, a glob or an S3 URL (repeatable)
     #[arg(long, value_name = "SOURCE")]
     from: Vec<String>,
     /// Only events since then: 2026-01-05, 2026-01-05T13:51:00Z, or 24h, 7d ago
@@ -38,8 +38,8 @@ pub(super) struct Output {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write to FILE, which appears only once it is complete
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    path: Option<PathBuf>,
     /// The most rows that a table shows, 0 for all; other formats always have all
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_rows: usize,
@@ -54,7 +54,7 @@ pub(super) async fn answer(
 ) -> Result<ExitCode> {
     let format = output.format(script)?;
     let session = source.session(script).await?;
-    let mut sink = Sink::open(output.output.as_deref())?;
+    let mut sink = Sink::open(output.path.as_deref())?;
     for (number, statement) in script.statements().iter().enumerate() {
         let started = Instant::now();
         let answer = session.run(script, statement, parameters).await?;
@@ -98,7 +98,7 @@ impl Output {
         if format != Format::Parquet {
             return Ok(format);
         }
-        if self.output.is_none() && io::stdout().is_terminal() {
+        if self.path.is_none() && io::stdout().is_terminal() {
             bail!("Parquet is not for a terminal: give a file with --output FILE");
         }
         if script.statements().len() != 1 {
@@ -108,7 +108,7 @@ impl Output {
     }
 
     fn default_format(&self) -> Format {
-        let Some(file) = &self.output else {
+        let Some(file) = &self.path else {
             return if io::stdout().is_terminal() { Format::Table } else { Format::Csv };
         };
         match file.extension().and_then(|extension| extension.to_str()) {
@@ -121,12 +121,13 @@ impl Output {
     }
 
     fn options(&self, format: Format, statement: &Statement) -> Options {
-        let terminal = self.output.is_none() && io::stdout().is_terminal();
+        let terminal = self.path.is_none() && io::stdout().is_terminal();
         Options {
             format,
             max_rows: Some(self.max_rows).filter(|&rows| rows > 0),
             width: if terminal { output::terminal_width() } else { None },
             terminal,
+            color: terminal && output::wants_color(),
             keep_lines: statement.is_explain(),
         }
     }

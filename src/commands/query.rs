@@ -86,6 +86,7 @@ async fn list() -> Result<ExitCode> {
     let options = Options {
         width: output::terminal_width(),
         terminal: io::stdout().is_terminal(),
+        color: output::wants_color(),
         ..Options::plain(Format::Table)
     };
     output::write(answer, &options, &mut io::stdout()).await?;

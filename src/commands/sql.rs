@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::answer::{Output, Source, answer, quiet_on_broken_pipe};
 use crate::sql::Script;
 
-/// Ask the events in SQL: tables cloudtrail_logs (AWS's column names), log_files, quarantine.
+/// Ask the events in SQL.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// One or more statements, separated by semicolons; without them they are read from standard input

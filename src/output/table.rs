@@ -21,7 +21,7 @@ pub(super) struct Table<'a> {
     numeric: Vec<bool>,
     rows: Vec<Vec<Option<String>>>,
     width: Option<u16>,
-    terminal: bool,
+    color: bool,
     keep_lines: bool,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Table<'a> {
             numeric: schema.fields().iter().map(|field| is_number(field.data_type())).collect(),
             rows: Vec::new(),
             width: options.width,
-            terminal: options.terminal,
+            color: options.color,
             keep_lines: options.keep_lines,
         }
     }
@@ -107,7 +107,8 @@ impl<'a> Table<'a> {
                     table.add_row([self.styled(name, Color::Cyan), self.cell(value.as_deref())]);
                 }
             }
-            text.push_str(&format!("{table}\n"));
+            text.push_str(&table.to_string());
+            text.push('\n');
         }
         text
     }
@@ -119,14 +120,14 @@ impl<'a> Table<'a> {
             Some(width) => table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic),
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
-        if self.terminal {
+        if self.color {
             table.enforce_styling();
         }
         table
     }
 
     fn styled(&self, text: &str, color: Color) -> Cell {
-        if self.terminal { Cell::new(text).fg(color) } else { Cell::new(text) }
+        if self.color { Cell::new(text).fg(color) } else { Cell::new(text) }
     }
 
     fn cell(&self, value: Option<&str>) -> Cell {

@@ -6,10 +6,10 @@ use datafusion::common::{Column, DataFusionError, SchemaError, Span as PlanSpan}
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
-use unicode_width::UnicodeWidthChar;
 
 use super::names;
 use super::nearest::nearest;
+use super::place::Place;
 use crate::output::escape;
 
 /// A query that cannot be run, or failed while it ran. Its text has several lines.
@@ -20,18 +20,6 @@ pub struct SqlError {
     help: Vec<String>,
 }
 
-/// Where in the text: what is shown of the line, and what is underlined.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    line: usize,
-    column: usize,
-    shown: String,
-    indent: usize,
-    width: usize,
-}
-
-/// The longest part of a line that is shown on either side of the column.
-const CONTEXT: usize = 60;
 const LISTS_ALL: &str = "trailq sql \"describe cloudtrail_logs\" lists all columns";
 
 impl std::error::Error for SqlError {}
@@ -40,13 +28,7 @@ impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", escape(&self.message, true))?;
         if let Some(place) = &self.place {
-            let number = place.line.to_string();
-            let blank = " ".repeat(number.len());
-            let indent = " ".repeat(place.indent);
-            let caret = "^".repeat(place.width.max(1));
-            write!(f, " (line {number}, column {})", place.column)?;
-            write!(f, "\n  {number} | {}", place.shown)?;
-            write!(f, "\n  {blank} | {indent}{caret}")?;
+            write!(f, "{place}")?;
         }
         for help in &self.help {
             write!(f, "\n  {}", escape(help, true))?;
@@ -79,11 +61,8 @@ impl SqlError {
         match root {
             DataFusionError::SQL(error, _) => query.syntax_error(&error.to_string()),
             DataFusionError::SchemaError(error, _) => query.schema_error(error),
-            DataFusionError::Plan(message) => query.plan_error(message),
-            DataFusionError::NotImplemented(message) => {
-                Self::at(format!("not supported: {}", first_line(message)), query.place())
-            }
-            DataFusionError::Execution(message) => query.plan_error(message),
+            DataFusionError::Plan(message) | DataFusionError::Execution(message) => query.plan_error(message),
+            DataFusionError::NotImplemented(message) => query.not_supported(message),
             other => Self::at(first_line(&other.strip_backtrace()), query.place()),
         }
     }
@@ -203,14 +182,29 @@ impl Query<'_> {
             return SqlError::at(format!("parameter ${name} has no value"), self.find_parameter(name))
                 .help(&format!("set it with: -p {name}=VALUE"));
         }
-        SqlError::at(first_line(message), self.place())
+        let call =
+            between(message, "Function '", "'").or_else(|| between(message, "call to '", "' function"));
+        let place = self.place().or_else(|| self.find(call?, Sought::Any));
+        SqlError::at(first_line(message), place)
+    }
+
+    fn not_supported(&self, message: &str) -> SqlError {
+        // The planner prints its own structure here, which helps nobody.
+        let subquery = ["OuterReferenceColumn", "Subquery("].iter().any(|node| message.contains(node));
+        let what = if subquery {
+            "a subquery that refers to the outer query in this way".to_owned()
+        } else {
+            first_line(message)
+        };
+        SqlError::at(format!("not supported: {what}"), self.place())
     }
 
     fn unknown_table(&self, name: &str) -> SqlError {
+        let name = name.trim_start_matches("datafusion.").trim_start_matches("public.");
         let short = name.rsplit('.').next().unwrap_or(name);
         let tables = self.state.map(names::tables).unwrap_or_default();
         let place = self.place().or_else(|| self.find(short, Sought::Any));
-        let error = SqlError::at(format!("no table '{short}'"), place)
+        let error = SqlError::at(format!("no table '{name}'"), place)
             .suggest(&nearest(short, tables.iter().map(String::as_str)));
         error.help(&format!("tables: {}", tables.join(", ")))
     }
@@ -317,59 +311,6 @@ fn position(tokens: &[TokenWithSpan], name: &str, sought: Sought) -> Option<usiz
     (0..tokens.len()).find(|&at| is_name(&tokens[at].token) && (sought == Sought::Any || after_dot(at)))
 }
 
-impl Place {
-    pub(super) fn of_span(text: &str, span: Span) -> Option<Self> {
-        if span.start.line == 0 {
-            return None;
-        }
-        let line = usize::try_from(span.start.line).ok()?;
-        let start = usize::try_from(span.start.column).ok()?;
-        let one_line = span.end.line == span.start.line && span.end.column > span.start.column;
-        let length = if one_line { usize::try_from(span.end.column).ok()? - start } else { 1 };
-        Self::new(text, line, start, length)
-    }
-
-    /// A place of which only the beginning is known: the word that begins there is underlined.
-    pub(super) fn at(text: &str, line: u64, column: u64) -> Option<Self> {
-        let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);
-        let source = text.lines().nth(line.checked_sub(1)?)?;
-        let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
-        let length = source.chars().skip(column.saturating_sub(1)).take_while(is_word).count();
-        Self::new(text, line, column, length.max(1))
-    }
-
-    /// `column` counts characters from 1, as the tokenizer does.
-    fn new(text: &str, line: usize, column: usize, length: usize) -> Option<Self> {
-        let source = text.split('\n').nth(line.checked_sub(1)?)?.trim_end_matches('\r');
-        let chars: Vec<char> = source.chars().collect();
-        let at = column.checked_sub(1)?.min(chars.len());
-        let end = (at + length).min(chars.len()).max(at);
-        let from = at.saturating_sub(CONTEXT);
-        let to = (end + CONTEXT).min(chars.len());
-        let (mut shown, mut indent) = (String::new(), 0);
-        if from > 0 {
-            shown.push('…');
-            indent += 1;
-        }
-        shown.push_str(&visible(&chars[from..to]));
-        if to < chars.len() {
-            shown.push('…');
-        }
-        indent += width(&visible(&chars[from..at]));
-        Some(Self { line, column, shown, indent, width: width(&visible(&chars[at..end])) })
-    }
-}
-
-/// A tab as one space, so that the caret stands right; other control characters spelt out.
-fn visible(chars: &[char]) -> String {
-    let text: String = chars.iter().map(|&c| if c == '\t' { ' ' } else { c }).collect();
-    escape(&text, false).into_owned()
-}
-
-fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
-
 fn parse_location(text: &str) -> Option<(u64, u64)> {
     let (line, column) = text.split_once(", Column: ")?;
     let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
@@ -384,15 +325,28 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     rest.find(after).map(|end| &rest[..end])
 }
 
-/// The message without DataFusion's own prefixes and appendices.
+/// The message on one line, without DataFusion's own prefixes and appendices.
 fn first_line(message: &str) -> String {
     let mut message = message.trim();
-    for prefix in ["Error during planning: ", "Execution error: ", "Arrow error: ", "External error: "] {
+    for prefix in PREFIXES {
         message = message.strip_prefix(prefix).unwrap_or(message);
     }
-    let end = message.find("\n\nbacktrace:").unwrap_or(message.len());
-    message[..end].lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
+    for appendix in APPENDICES {
+        message = message.find(appendix).map_or(message, |end| &message[..end]);
+    }
+    let line = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    line.replace("Internal error: ", "").trim_end_matches(['.', ' ']).to_owned()
 }
+
+const PREFIXES: [&str; 4] =
+    ["Error during planning: ", "Execution error: ", "Arrow error: ", "External error: "];
+
+const APPENDICES: [&str; 4] = [
+    "\n\nbacktrace:",
+    " No function matches the given name",
+    ".\nThis issue was likely caused",
+    ". This issue was likely caused",
+];
 
 #[cfg(test)]
 mod tests {
@@ -501,6 +455,24 @@ mod tests {
     async fn an_ambiguous_column_says_so() {
         let shown = error("SELECT eventname FROM cloudtrail_logs a, cloudtrail_logs b").await;
         assert!(shown.starts_with("column 'eventname' is ambiguous (line 1, column 8)"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_fit_shows_its_place_and_no_internals() {
+        let shown = error("SELECT\n  strpos(eventname, 'a', 2) FROM cloudtrail_logs").await;
+        let expected = "Function 'strpos' expects 2 arguments but received 3 (line 2, column 3)
+  2 |   strpos(eventname, 'a', 2) FROM cloudtrail_logs
+    |   ^^^^^^";
+        assert_eq!(shown, expected);
+        let shown = error("SELECT element_at(resources, 1) FROM cloudtrail_logs").await;
+        assert!(!shown.contains("bug") && !shown.contains("Internal"), "{shown}");
+        let sql =
+            "SELECT (SELECT max(b.eventtime) FROM cloudtrail_logs b WHERE b.eventname < upper(a.eventname))
+            FROM cloudtrail_logs a";
+        let shown = error(sql).await;
+        assert!(shown.starts_with("not supported: a subquery that refers to the outer query"), "{shown}");
+        let shown = error("SELECT 1 FROM db.nothing").await;
+        assert!(shown.starts_with("no table 'db.nothing' (line 1, column 15)"), "{shown}");
     }
 
     #[tokio::test]

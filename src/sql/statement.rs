@@ -6,8 +6,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
 
-use super::error::{Place, SqlError};
+use super::error::SqlError;
 use super::nearest::nearest;
+use super::place::Place;
 
 /// What a statement may begin with. `DESC` is Athena's short form of `DESCRIBE`.
 const READING: &[&str] =
@@ -81,11 +82,15 @@ impl Statement {
 
     /// Whether it names a table, or asks about tables: without one it needs no lake.
     pub fn reads_tables(&self) -> bool {
-        let SqlStatement::Statement(statement) = &self.syntax else { return true };
+        let inner = match &self.syntax {
+            SqlStatement::Explain(explain) => &explain.statement,
+            other => other,
+        };
+        let SqlStatement::Statement(statement) = inner else { return true };
         if !matches!(**statement, Sql::Query(_)) {
             return true;
         }
-        datafusion::sql::resolve::resolve_table_references(&self.syntax, true)
+        datafusion::sql::resolve::resolve_table_references(inner, true)
             .map_or(true, |(tables, _)| tables.iter().any(|table| !GENERATING.contains(&table.table())))
     }
 
@@ -205,6 +210,7 @@ mod tests {
         assert!(!reads("SELECT 1"));
         assert!(!reads("WITH a AS (SELECT 1 AS x) SELECT x FROM a"));
         assert!(reads("SELECT (SELECT count(*) FROM cloudtrail_logs)"));
+        assert!(!reads("EXPLAIN SELECT 1") && reads("EXPLAIN SELECT 1 FROM events"));
         assert!(reads("SHOW TABLES"));
         assert!(!reads("SELECT * FROM generate_series(1, 3)"));
     }

@@ -30,12 +30,20 @@ fn column(name: &str) -> Expr {
     Expr::Column(Column::new(Some(EVENTS), name))
 }
 
-/// The names in the order of [`schema`], whatever the order in which the provider has them.
+/// The names in the order of AWS's definition, then of [`schema`], then whatever else there is.
 fn column_names(provided: &SchemaRef) -> Vec<String> {
     let ours = schema();
     let known = ours.fields().iter().filter(|field| provided.column_with_name(field.name()).is_some());
     let others = provided.fields().iter().filter(|field| ours.column_with_name(field.name()).is_none());
-    known.chain(others).map(|field| field.name().clone()).collect()
+    let mut names: Vec<String> = known.chain(others).map(|field| field.name().clone()).collect();
+    // AWS's definition has `readonly` not where records have it, but after `apiversion`.
+    let at = |names: &[String], wanted: &str| names.iter().position(|name| name == wanted);
+    if let (Some(from), Some(to)) = (at(&names, "readonly"), at(&names, "apiversion"))
+        && from < to
+    {
+        names[from..=to].rotate_left(1);
+    }
+    names
 }
 
 /// `"timestamp"` as yyyy/MM/dd, and `year`, `month`, `day`: the folders of the object key.
