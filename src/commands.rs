@@ -1,0 +1,7 @@
+//! The subcommands: arguments, a few calls, an exit code. Only here are clap and standard output known.
+
+mod answer;
+pub mod generate;
+pub mod ingest;
+pub mod query;
+pub mod sql;

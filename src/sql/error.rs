@@ -1,0 +1,483 @@
+//! What is wrong with a query, for the person who wrote it: the line, a caret, the nearest names.
+
+use std::fmt;
+
+use datafusion::common::{Column, DataFusionError, SchemaError, Span as PlanSpan};
+use datafusion::execution::SessionState;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+
+use super::names;
+use super::nearest::nearest;
+use super::place::Place;
+use crate::output::escape;
+
+/// A query that cannot be run, or failed while it ran. Its text has several lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlError {
+    message: String,
+    place: Option<Place>,
+    help: Vec<String>,
+}
+
+const LISTS_ALL: &str = "trailq sql \"describe cloudtrail_logs\" lists all columns";
+
+impl std::error::Error for SqlError {}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", escape(&self.message, true))?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}")?;
+        }
+        for help in &self.help {
+            write!(f, "\n  {}", escape(help, true))?;
+        }
+        Ok(())
+    }
+}
+
+impl SqlError {
+    pub(super) fn at(message: impl Into<String>, place: Option<Place>) -> Self {
+        Self { message: message.into(), place, help: Vec::new() }
+    }
+
+    pub(super) fn suggest(mut self, names: &[String]) -> Self {
+        if !names.is_empty() {
+            self.help.push(format!("did you mean: {}?", names.join(", ")));
+        }
+        self
+    }
+
+    fn help(mut self, help: &str) -> Self {
+        self.help.push(help.to_owned());
+        self
+    }
+
+    /// Says what `error` means for `text`; `state` has the names that there are.
+    pub(super) fn explain(error: &DataFusionError, text: &str, state: Option<&SessionState>) -> Self {
+        let (span, root) = unwrap(error);
+        let query = Query { text, state, span };
+        match root {
+            DataFusionError::SQL(error, _) => query.syntax_error(&error.to_string()),
+            DataFusionError::SchemaError(error, _) => query.schema_error(error),
+            DataFusionError::Plan(message) | DataFusionError::Execution(message) => query.plan_error(message),
+            DataFusionError::NotImplemented(message) => query.not_supported(message),
+            other => Self::at(first_line(&other.strip_backtrace()), query.place()),
+        }
+    }
+}
+
+/// The innermost error, and the place that the planner noted for it.
+fn unwrap(error: &DataFusionError) -> (Option<Span>, &DataFusionError) {
+    let mut span = None;
+    let mut error = error;
+    loop {
+        error = match error {
+            DataFusionError::Diagnostic(diagnostic, inner) => {
+                span = diagnostic.span.map(parser_span).or(span);
+                inner
+            }
+            DataFusionError::Context(_, inner) => inner,
+            DataFusionError::Shared(inner) => inner,
+            DataFusionError::Collection(errors) if !errors.is_empty() => &errors[0],
+            DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+                arrow::error::ArrowError::ExternalError(inner) => {
+                    match inner.downcast_ref::<DataFusionError>() {
+                        Some(inner) => inner,
+                        None => return (span, error),
+                    }
+                }
+                _ => return (span, error),
+            },
+            _ => return (span, error),
+        }
+    }
+}
+
+fn parser_span(span: PlanSpan) -> Span {
+    let location = |at: datafusion::common::Location| (at.line, at.column).into();
+    Span::new(location(span.start), location(span.end))
+}
+
+/// The text in question, with what helps to explain it.
+struct Query<'a> {
+    text: &'a str,
+    state: Option<&'a SessionState>,
+    span: Option<Span>,
+}
+
+impl Query<'_> {
+    fn place(&self) -> Option<Place> {
+        Place::of_span(self.text, self.span?)
+    }
+
+    fn syntax_error(&self, message: &str) -> SqlError {
+        let message = message.trim_start_matches("sql parser error: ");
+        let (message, location) = match message.rsplit_once(" at Line: ") {
+            Some((message, location)) => (message, parse_location(location)),
+            None => (message, None),
+        };
+        let message = match message.strip_prefix("Expected: ") {
+            Some(rest) => format!("expected {rest}"),
+            None => first_line(message),
+        };
+        let message = message.replace("found: EOF", "found the end of the text");
+        let place = location.and_then(|(line, column)| Place::at(self.text, line, column));
+        SqlError::at(message.replace("found: ", "found "), place.or_else(|| self.place()))
+    }
+
+    fn schema_error(&self, error: &SchemaError) -> SqlError {
+        match error {
+            SchemaError::FieldNotFound { field, valid_fields } => self.unknown_column(field, valid_fields),
+            SchemaError::AmbiguousReference { field } => {
+                let message = format!("column '{}' is ambiguous", field.name);
+                let place = self.place().or_else(|| self.find(&field.name, Sought::Any));
+                SqlError::at(message, place).help("write the name of its table before it: table.column")
+            }
+            SchemaError::DuplicateQualifiedField { name, .. }
+            | SchemaError::DuplicateUnqualifiedField { name } => {
+                let message = format!("there are two columns '{name}'");
+                SqlError::at(message, self.find(name, Sought::Any))
+                    .help("give one of them another name with AS")
+            }
+        }
+    }
+
+    fn unknown_column(&self, field: &Column, valid: &[Column]) -> SqlError {
+        let place = field.spans().first().map(parser_span).or(self.span);
+        let place = place.and_then(|span| Place::of_span(self.text, span));
+        let place = place.or_else(|| self.find(&field.name, Sought::Any));
+        let mut candidates: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
+        let Some(relation) = &field.relation else {
+            let message = format!("no column '{}'", field.name);
+            return SqlError::at(message, place).suggest(&nearest(&field.name, candidates)).help(LISTS_ALL);
+        };
+        let relation = relation.to_string();
+        let message = format!("no column '{relation}.{}'", field.name);
+        let tables: Vec<String> =
+            valid.iter().filter_map(|column| Some(column.relation.as_ref()?.table().to_owned())).collect();
+        let sought = if tables.contains(&relation) {
+            field.name.as_str()
+        } else {
+            candidates.extend(tables.iter().map(String::as_str));
+            relation.split('.').next().unwrap_or_default()
+        };
+        SqlError::at(message, place).suggest(&nearest(sought, candidates)).help(LISTS_ALL)
+    }
+
+    fn plan_error(&self, message: &str) -> SqlError {
+        if let Some(name) = between(message, "table '", "' not found") {
+            return self.unknown_table(name);
+        }
+        if let Some(name) = between(message, "Invalid function '", "'.") {
+            return self.unknown_function(name);
+        }
+        if let Some(name) = between(message, "Field ", " not found in struct") {
+            return self.unknown_member(name);
+        }
+        if let Some(name) = between(message, "Placeholder '$", "' was not provided")
+            .or_else(|| between(message, "No value found for placeholder with name $", ""))
+        {
+            return SqlError::at(format!("parameter ${name} has no value"), self.find_parameter(name))
+                .help(&format!("set it with: -p {name}=VALUE"));
+        }
+        let call =
+            between(message, "Function '", "'").or_else(|| between(message, "call to '", "' function"));
+        let place = self.place().or_else(|| self.find(call?, Sought::Any));
+        SqlError::at(first_line(message), place)
+    }
+
+    fn not_supported(&self, message: &str) -> SqlError {
+        // The planner prints its own structure here, which helps nobody.
+        let subquery = ["OuterReferenceColumn", "Subquery("].iter().any(|node| message.contains(node));
+        let what = if subquery {
+            "a subquery that refers to the outer query in this way".to_owned()
+        } else {
+            first_line(message)
+        };
+        SqlError::at(format!("not supported: {what}"), self.place())
+    }
+
+    fn unknown_table(&self, name: &str) -> SqlError {
+        let name = name.trim_start_matches("datafusion.").trim_start_matches("public.");
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let tables = self.state.map(names::tables).unwrap_or_default();
+        let place = self.place().or_else(|| self.find(short, Sought::Any));
+        let error = SqlError::at(format!("no table '{name}'"), place)
+            .suggest(&nearest(short, tables.iter().map(String::as_str)));
+        error.help(&format!("tables: {}", tables.join(", ")))
+    }
+
+    fn unknown_function(&self, name: &str) -> SqlError {
+        let place = self.place().or_else(|| self.find(name, Sought::Any));
+        let mut functions: Vec<&str> = Vec::new();
+        if let Some(state) = self.state {
+            functions.extend(state.scalar_functions().keys().map(String::as_str));
+            functions.extend(state.aggregate_functions().keys().map(String::as_str));
+            functions.extend(state.window_functions().keys().map(String::as_str));
+        }
+        SqlError::at(format!("no function '{name}'"), place).suggest(&nearest(name, functions))
+    }
+
+    fn unknown_member(&self, name: &str) -> SqlError {
+        let place = self.find(name, Sought::Member);
+        let fields = crate::event::schema::schema();
+        let paths = names::paths(fields.fields());
+        let path = self.path_before(name);
+        let inside: Vec<&str> = paths
+            .iter()
+            .filter(|candidate| candidate.len() == path.len() + 1 && candidate.starts_with(&path))
+            .filter_map(|candidate| candidate.last().map(String::as_str))
+            .collect();
+        let owner = if path.is_empty() { "the struct".to_owned() } else { format!("'{}'", path.join(".")) };
+        let error = SqlError::at(format!("no field '{name}' in {owner}"), place);
+        let near = nearest(name, inside.iter().copied());
+        if near.is_empty() && !inside.is_empty() {
+            return error.help(&format!("it has: {}", inside.join(", ")));
+        }
+        error.suggest(&near)
+    }
+
+    /// The names before `.name`, without a leading table: `useridentity.sessioncontext`.
+    fn path_before(&self, name: &str) -> Vec<String> {
+        let tokens = self.tokens();
+        let Some(at) = position(&tokens, name, Sought::Member) else { return Vec::new() };
+        let mut path = Vec::new();
+        let mut before = &tokens[..at];
+        while let [rest @ .., owner, dot] = before {
+            if dot.token != Token::Period {
+                break;
+            }
+            before = match &owner.token {
+                Token::Word(word) => {
+                    path.insert(0, word.value.to_lowercase());
+                    rest
+                }
+                // A subscript: the name stands before its bracket.
+                Token::RBracket => {
+                    let open = rest.iter().rposition(|token| token.token == Token::LBracket).unwrap_or(0);
+                    match &rest[..open] {
+                        [rest @ .., TokenWithSpan { token: Token::Word(word), .. }] => {
+                            path.insert(0, word.value.to_lowercase());
+                            rest
+                        }
+                        _ => break,
+                    }
+                }
+                _ => break,
+            };
+        }
+        let known = crate::event::schema::schema();
+        while path.first().is_some_and(|first| known.column_with_name(first).is_none()) {
+            path.remove(0);
+        }
+        path
+    }
+
+    fn find(&self, name: &str, sought: Sought) -> Option<Place> {
+        let tokens = self.tokens();
+        Place::of_span(self.text, tokens[position(&tokens, name, sought)?].span)
+    }
+
+    fn find_parameter(&self, name: &str) -> Option<Place> {
+        let wanted = Token::Placeholder(format!("${name}"));
+        let tokens = self.tokens();
+        Place::of_span(self.text, tokens.iter().find(|token| token.token == wanted)?.span)
+    }
+
+    fn tokens(&self) -> Vec<TokenWithSpan> {
+        let tokens = Tokenizer::new(&GenericDialect {}, self.text).tokenize_with_location();
+        let mut tokens = tokens.unwrap_or_default();
+        tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+        tokens
+    }
+}
+
+/// What a name that is looked for in the text may be.
+#[derive(Clone, Copy, PartialEq)]
+enum Sought {
+    Any,
+    Member,
+}
+
+fn position(tokens: &[TokenWithSpan], name: &str, sought: Sought) -> Option<usize> {
+    let is_name = |token: &Token| match token {
+        Token::Word(word) => word.value.eq_ignore_ascii_case(name),
+        Token::SingleQuotedString(text) => sought == Sought::Member && text == name,
+        _ => false,
+    };
+    let after_dot = |at: usize| at > 0 && matches!(tokens[at - 1].token, Token::Period | Token::LBracket);
+    (0..tokens.len()).find(|&at| is_name(&tokens[at].token) && (sought == Sought::Any || after_dot(at)))
+}
+
+fn parse_location(text: &str) -> Option<(u64, u64)> {
+    let (line, column) = text.split_once(", Column: ")?;
+    let digits = column.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((line.parse().ok()?, digits.parse().ok()?))
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let rest = &text[text.find(before)? + before.len()..];
+    if after.is_empty() {
+        return rest.split_whitespace().next();
+    }
+    rest.find(after).map(|end| &rest[..end])
+}
+
+/// The message on one line, without DataFusion's own prefixes and appendices.
+fn first_line(message: &str) -> String {
+    let mut message = message.trim();
+    for prefix in PREFIXES {
+        message = message.strip_prefix(prefix).unwrap_or(message);
+    }
+    for appendix in APPENDICES {
+        message = message.find(appendix).map_or(message, |end| &message[..end]);
+    }
+    let line = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    line.replace("Internal error: ", "").trim_end_matches(['.', ' ']).to_owned()
+}
+
+const PREFIXES: [&str; 4] =
+    ["Error during planning: ", "Execution error: ", "Arrow error: ", "External error: "];
+
+const APPENDICES: [&str; 4] = [
+    "\n\nbacktrace:",
+    " No function matches the given name",
+    ".\nThis issue was likely caused",
+    ". This issue was likely caused",
+];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::sql::testing::session;
+
+    async fn error(sql: &str) -> String {
+        let session = session(&[json!({"eventname": "x", "useridentity": {"arn": "a"}})]);
+        session.collect(sql, &[]).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_column_shows_its_place_and_the_nearest() {
+        let shown = error("SELECT *\nFROM cloudtrail_logs\nWHERE evenname = 'ConsoleLogin'").await;
+        let expected = "no column 'evenname' (line 3, column 7)
+  3 | WHERE evenname = 'ConsoleLogin'
+    |       ^^^^^^^^
+  did you mean: eventname?
+  trailq sql \"describe cloudtrail_logs\" lists all columns";
+        assert_eq!(shown, expected);
+    }
+
+    #[tokio::test]
+    async fn every_clause_shows_the_place_of_an_unknown_column() {
+        for sql in [
+            "SELECT evenname FROM cloudtrail_logs",
+            "SELECT count(*) FROM cloudtrail_logs GROUP BY evenname",
+            "SELECT eventname FROM cloudtrail_logs ORDER BY evenname",
+            "SELECT upper(evenname) FROM cloudtrail_logs",
+            "SELECT a.evenname FROM cloudtrail_logs a",
+            "SELECT * FROM (SELECT evenname FROM cloudtrail_logs)",
+            "SELECT count(*) FROM cloudtrail_logs a JOIN cloudtrail_logs b ON a.eventid = b.evenname",
+        ] {
+            let shown = error(sql).await;
+            assert!(shown.contains("evenname' (line 1, column "), "{sql}:\n{shown}");
+            assert!(shown.contains("did you mean: eventname"), "{sql}:\n{shown}");
+            let caret = shown.lines().nth(2).unwrap().find('^').unwrap();
+            let line = &shown.lines().nth(1).unwrap()[caret..];
+            assert!(line.starts_with("evenname") || line.contains(".evenname"), "{sql}:\n{shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_member_is_looked_up_in_its_struct() {
+        let shown = error("SELECT useridentity.acountid FROM cloudtrail_logs").await;
+        let expected = "no field 'acountid' in 'useridentity' (line 1, column 21)
+  1 | SELECT useridentity.acountid FROM cloudtrail_logs
+    |                     ^^^^^^^^
+  did you mean: accountid?";
+        assert_eq!(shown, expected);
+        let shown = error("SELECT resources[1].bananas FROM cloudtrail_logs").await;
+        assert!(shown.starts_with("no field 'bananas' in 'resources' (line 1, column 21)"), "{shown}");
+        assert!(shown.ends_with("it has: arn, accountid, type, arnprefix"), "{shown}");
+        let shown =
+            error("SELECT useridentity.sessioncontext.sessionissuer.usernam FROM cloudtrail_logs").await;
+        assert!(shown.contains("did you mean: username?"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_table_or_function_names_the_nearest() {
+        let shown = error("SELECT 1 FROM cloudtrail_log").await;
+        let expected = "no table 'cloudtrail_log' (line 1, column 15)
+  1 | SELECT 1 FROM cloudtrail_log
+    |               ^^^^^^^^^^^^^^
+  did you mean: cloudtrail_logs?
+  tables: cloudtrail_logs, events";
+        assert_eq!(shown, expected);
+        let shown = error("SELECT json_extract_scaler(requestparameters, '$.a') FROM cloudtrail_logs").await;
+        assert!(shown.starts_with("no function 'json_extract_scaler' (line 1, column 8)"), "{shown}");
+        assert!(shown.contains("did you mean: json_extract_scalar"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_syntax_error_points_at_the_token() {
+        let shown = error("SELECT 1;\nSELECT eventname FROM cloudtrail_logs WHERE WHERE x").await;
+        assert!(shown.contains("found x (line 2, column 51)\n  2 | SELECT eventname"), "{shown}");
+        let shown = error("SELECT eventname eventtime useragent FROM cloudtrail_logs").await;
+        assert!(shown.contains("\n    |                            ^^^^^^^^^"), "{shown}");
+        let shown = error("SELECT count(").await;
+        assert!(shown.contains("found the end of the text"), "{shown}");
+        let shown = error("SELECT 'open").await;
+        assert!(shown.contains("(line 1, column 8)"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn the_caret_stands_right_behind_tabs_and_wide_characters() {
+        let shown = error("SELECT\n\t'é日本\u{202e}', evenname FROM cloudtrail_logs").await;
+        let expected = "no column 'evenname' (line 2, column 10)
+  2 |  'é日本\\u{202e}', evenname FROM cloudtrail_logs
+    |                   ^^^^^^^^\n";
+        assert!(shown.starts_with(expected), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_long_line_is_cut_around_the_place() {
+        let sql = format!("SELECT {} evenname {} FROM cloudtrail_logs", "1,".repeat(200), ", 1".repeat(200));
+        let shown = error(&sql).await;
+        let line = shown.lines().nth(1).unwrap();
+        assert!(line.starts_with("  1 | …") && line.ends_with('…') && line.len() < 150, "{shown}");
+        let caret = shown.lines().nth(2).unwrap().chars().position(|c| c == '^').unwrap();
+        assert!(line.chars().skip(caret).collect::<String>().starts_with("evenname"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn an_ambiguous_column_says_so() {
+        let shown = error("SELECT eventname FROM cloudtrail_logs a, cloudtrail_logs b").await;
+        assert!(shown.starts_with("column 'eventname' is ambiguous (line 1, column 8)"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_fit_shows_its_place_and_no_internals() {
+        let shown = error("SELECT\n  strpos(eventname, 'a', 2) FROM cloudtrail_logs").await;
+        let expected = "Function 'strpos' expects 2 arguments but received 3 (line 2, column 3)
+  2 |   strpos(eventname, 'a', 2) FROM cloudtrail_logs
+    |   ^^^^^^";
+        assert_eq!(shown, expected);
+        let shown = error("SELECT element_at(resources, 1) FROM cloudtrail_logs").await;
+        assert!(!shown.contains("bug") && !shown.contains("Internal"), "{shown}");
+        let sql =
+            "SELECT (SELECT max(b.eventtime) FROM cloudtrail_logs b WHERE b.eventname < upper(a.eventname))
+            FROM cloudtrail_logs a";
+        let shown = error(sql).await;
+        assert!(shown.starts_with("not supported: a subquery that refers to the outer query"), "{shown}");
+        let shown = error("SELECT 1 FROM db.nothing").await;
+        assert!(shown.starts_with("no table 'db.nothing' (line 1, column 15)"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_parameter_without_a_value_is_named() {
+        let shown = error("SELECT 1 FROM cloudtrail_logs WHERE eventname = $name").await;
+        assert!(shown.starts_with("parameter $name has no value (line 1, column 49)"), "{shown}");
+    }
+}

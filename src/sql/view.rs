@@ -1,0 +1,86 @@
+//! `cloudtrail_logs`: the events with the columns that AWS's table definitions have.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::functions::expr_fn::{coalesce, replace, substr, substring};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+
+use super::time::TimeRange;
+use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE, schema};
+
+const EVENTS: &str = "events";
+
+/// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
+pub(super) fn cloudtrail_logs(events: &Arc<dyn TableProvider>, range: TimeRange) -> Result<LogicalPlan> {
+    let mut plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(Arc::clone(events)), None)?;
+    for bound in bounds(range) {
+        plan = plan.filter(bound)?;
+    }
+    let names = column_names(&events.schema());
+    let partitions = if names.iter().any(|name| name == LOG_DATE) { partitions() } else { Vec::new() };
+    plan.project(names.iter().map(|name| column(name)).chain(partitions))?.build()
+}
+
+fn column(name: &str) -> Expr {
+    Expr::Column(Column::new(Some(EVENTS), name))
+}
+
+/// The names in the order of AWS's definition, then of [`schema`], then whatever else there is.
+fn column_names(provided: &SchemaRef) -> Vec<String> {
+    let ours = schema();
+    let known = ours.fields().iter().filter(|field| provided.column_with_name(field.name()).is_some());
+    let others = provided.fields().iter().filter(|field| ours.column_with_name(field.name()).is_none());
+    let mut names: Vec<String> = known.chain(others).map(|field| field.name().clone()).collect();
+    // AWS's definition has `readonly` not where records have it, but after `apiversion`.
+    let at = |names: &[String], wanted: &str| names.iter().position(|name| name == wanted);
+    if let (Some(from), Some(to)) = (at(&names, "readonly"), at(&names, "apiversion"))
+        && from < to
+    {
+        names[from..=to].rotate_left(1);
+    }
+    names
+}
+
+/// `"timestamp"` as yyyy/MM/dd, and `year`, `month`, `day`: the folders of the object key.
+///
+/// A file whose key has no date takes the date of its events, so that a condition on a partition
+/// finds the same events in files that were copied out of their folders.
+fn partitions() -> Vec<Expr> {
+    let date = || cast(coalesce(vec![column(LOG_DATE), column(EVENT_DATE)]), DataType::Utf8);
+    vec![
+        replace(date(), lit("-"), lit("/")).alias("timestamp"),
+        substring(date(), lit(1_i64), lit(4_i64)).alias("year"),
+        substring(date(), lit(6_i64), lit(2_i64)).alias("month"),
+        substr(date(), lit(9_i64)).alias("day"),
+    ]
+}
+
+/// The range as conditions on the partition, which skips files, and on the time.
+fn bounds(range: TimeRange) -> Vec<Expr> {
+    let mut bounds = Vec::new();
+    if let Some(since) = range.since {
+        bounds.push(column(EVENT_DATE).gt_eq(date(since)));
+        bounds.push(column(EVENT_TIME).is_null().or(column(EVENT_TIME).gt_eq(instant(since))));
+    }
+    if let Some(until) = range.until {
+        bounds.push(column(EVENT_DATE).lt_eq(date(until)));
+        bounds.push(column(EVENT_TIME).is_null().or(column(EVENT_TIME).lt(instant(until))));
+    }
+    bounds
+}
+
+fn instant(time: DateTime<Utc>) -> Expr {
+    let value = ScalarValue::TimestampMicrosecond(Some(time.timestamp_micros()), Some("UTC".into()));
+    debug_assert_eq!(value.data_type(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
+    lit(value)
+}
+
+fn date(time: DateTime<Utc>) -> Expr {
+    let days = time.timestamp().div_euclid(86_400);
+    lit(ScalarValue::Date32(i32::try_from(days).ok()))
+}

@@ -1,0 +1,3 @@
+//! The tests of whole commands, in one binary.
+
+mod sql;
