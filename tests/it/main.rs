@@ -1,0 +1,3 @@
+//! Tests from outside the crate, in one binary.
+
+mod generate;
