@@ -85,7 +85,7 @@ pub enum DigestError {
     /// The object carries no `signature` or no `signature-algorithm`.
     #[error("signature verification failed: the object has no {0} in its metadata")]
     Unsigned(&'static str),
-    /// The signature names another algorithm than SHA256withRSA.
+    /// The signature names another algorithm than `SHA256withRSA`.
     #[error("signature verification failed: unknown algorithm {0:?}")]
     UnknownAlgorithm(String),
     /// The signature is not hex.
@@ -240,7 +240,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Takes a key in PKCS#1 or SubjectPublicKeyInfo DER.
+    /// Takes a key in PKCS#1 or `SubjectPublicKeyInfo` DER.
     pub fn from_der(der: &[u8]) -> Self {
         let pkcs1 = strip_subject_public_key_info(der).unwrap_or(der).to_vec();
         Self { fingerprint: fingerprint(&pkcs1), pkcs1, validity_start: None, validity_end: None }

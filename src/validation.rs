@@ -171,23 +171,34 @@ pub fn check_digest(
     object: &ObjectRef,
     stored: &StoredObject,
     public_keys: &PublicKeys,
-) -> Result<CheckedDigest, (DigestError, Option<Digest>)> {
-    let invalid = |error| (error, None);
+) -> Result<CheckedDigest, InvalidDigest> {
     let uncompressed =
-        inflate(&stored.bytes).map_err(|error| invalid(DigestError::InvalidFormat(error.to_string())))?;
-    let parsed = Digest::parse(&uncompressed).map_err(invalid)?;
-    let signature = match Signature::from_metadata(&stored.metadata) {
-        Ok(signature) => signature,
-        Err(error) => return Err((error, Some(parsed))),
-    };
+        inflate(&stored.bytes).map_err(|error| DigestError::InvalidFormat(error.to_string()))?;
+    let parsed = Digest::parse(&uncompressed)?;
     let location = (object.bucket.as_str(), object.key.as_str());
-    match digest::verify(&parsed, &uncompressed, location, &signature, public_keys) {
-        Ok(()) => Ok(CheckedDigest {
-            hash: digest::sha256_hex(&uncompressed),
-            signature: signature.hex,
-            digest: parsed,
-        }),
-        Err(error) => Err((error, Some(parsed))),
+    let verified = Signature::from_metadata(&stored.metadata).and_then(|signature| {
+        digest::verify(&parsed, &uncompressed, location, &signature, public_keys).map(|()| signature.hex)
+    });
+    match verified {
+        Ok(signature) => {
+            Ok(CheckedDigest { hash: digest::sha256_hex(&uncompressed), signature, digest: parsed })
+        }
+        Err(error) => Err(InvalidDigest { error, digest: Some(Box::new(parsed)) }),
+    }
+}
+
+/// A digest that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidDigest {
+    /// Why not.
+    pub error: DigestError,
+    /// Its content if it can be read, which nobody vouches for.
+    pub digest: Option<Box<Digest>>,
+}
+
+impl From<DigestError> for InvalidDigest {
+    fn from(error: DigestError) -> Self {
+        Self { error, digest: None }
     }
 }
 
@@ -258,8 +269,8 @@ impl Walk {
         self.oldest.entry(chain).or_insert_with(|| object.key.clone());
         let (verdict, checked) = match check_digest(&object, stored, keys) {
             Ok(checked) => (DigestVerdict::Valid, Some(checked)),
-            Err((error, parsed)) => {
-                let listed = parsed.into_iter().flat_map(|digest| digest.log_files);
+            Err(InvalidDigest { error, digest }) => {
+                let listed = digest.into_iter().flat_map(|digest| digest.log_files);
                 self.listed_by_invalid.extend(listed.map(|log| (log.s3_object, object.key.clone())));
                 (DigestVerdict::Invalid(error), None)
             }

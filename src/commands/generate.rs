@@ -153,12 +153,13 @@ fn print_summary(summary: &Summary, out: &Path) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(
         stdout,
-        "{}: {} events in {} log files, {} digests, {:.1} MB",
+        "{}: {} events in {} log files, {} digests, {}.{} MB",
         out.display(),
         summary.events,
         summary.log_files,
         summary.digests,
-        summary.bytes as f64 / 1e6
+        summary.bytes / 1_000_000,
+        summary.bytes / 100_000 % 10
     )?;
     for tampered in &summary.tampered {
         writeln!(stdout, "{}: {}", tampered.kind, tampered.key)?;

@@ -165,7 +165,7 @@ fn deliver(
 /// Draws the times of events in a file of that name: up to ten minutes before, mostly two to six, in order
 /// in three files of four.
 fn event_times(start: i64, name_time: i64, count: u64, rng: &mut Rng) -> Vec<i64> {
-    let mut draw = |limit: u64| i64::try_from(rng.below(limit)).unwrap_or(0);
+    let mut draw = |limit| rng.seconds(limit);
     let mut times: Vec<i64> =
         (0..count).map(|_| (name_time - 35 - draw(280) - draw(280)).max(start)).collect();
     times.sort_unstable();

@@ -113,9 +113,9 @@ impl<'a> Record<'a> {
         if self.event_type == "AwsApiCall" || self.event_type == "AwsVpceEvent" {
             out.push_str(",\"requestID\":\"");
             if self.source == "s3" {
-                rng.push_base32(out, 16)
+                rng.push_base32(out, 16);
             } else {
-                rng.push_uuid(out)
+                rng.push_uuid(out);
             }
             out.push('"');
         }

@@ -43,6 +43,11 @@ impl Rng {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
+    /// Draws a number of seconds below `limit`.
+    pub(super) fn seconds(&mut self, limit: u64) -> i64 {
+        i64::try_from(self.below(limit)).unwrap_or(0)
+    }
+
     /// Draws one of several.
     pub(super) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.index(from.len())]

@@ -118,6 +118,7 @@ impl Teller<'_> {
     }
 
     /// Writes an event; `record` says what, the rest is filled in.
+    #[expect(clippy::large_types_passed_by_value, reason = "callers build it in place")]
     fn tell(&mut self, place: (usize, usize), time: i64, caller: &Caller, record: Record) {
         let (account, region) = (&self.world.accounts[place.0].id, &self.world.regions[place.1]);
         let host = match record.source {

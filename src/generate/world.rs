@@ -3,7 +3,7 @@
 //! Everything is obviously not real: account numbers in the manner of the AWS documentation, addresses
 //! from the ranges reserved for documentation, and keys and ids that end in EXAMPLE.
 
-use super::record::push_time;
+use super::record::{push, push_time};
 use super::rng::Rng;
 use super::{GLOBAL_REGION, Options};
 
@@ -168,7 +168,7 @@ impl Role {
     ) -> String {
         let Self { name, id, arn } = self;
         let mut out = String::with_capacity(720);
-        super::record::push(
+        push(
             &mut out,
             &[
                 r#"{"type":"AssumedRole","principalId":""#,
@@ -187,7 +187,7 @@ impl Role {
             ],
         );
         push_session_key(&mut out, id, since);
-        super::record::push(
+        push(
             &mut out,
             &[
                 r#"","sessionContext":{"sessionIssuer":{"type":"Role","principalId":""#,
@@ -202,9 +202,9 @@ impl Role {
             ],
         );
         push_time(&mut out, since);
-        super::record::push(&mut out, &[r#"","mfaAuthenticated":"false"}"#, more, "}"]);
+        push(&mut out, &[r#"","mfaAuthenticated":"false"}"#, more, "}"]);
         if !invoked_by.is_empty() {
-            super::record::push(&mut out, &[r#","invokedBy":""#, invoked_by, r#".amazonaws.com""#]);
+            push(&mut out, &[r#","invokedBy":""#, invoked_by, r#".amazonaws.com""#]);
         }
         out.push('}');
         out

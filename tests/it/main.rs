@@ -1,3 +1,5 @@
 //! Tests from outside the crate, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod generate;

@@ -19,7 +19,7 @@ pub(super) fn continuous_integration(teller: &mut Teller, day: i64) {
         let runner = Caller { identity, address: RUNNER, agent: RUNNER_AGENT, from_console: false };
         let global = (MANAGEMENT, teller.global_region());
         let main = (MANAGEMENT, teller.main_region());
-        let jitter = teller.rng.index(50) as i64;
+        let jitter = teller.rng.seconds(50);
         let time = teller.at(day, hour, minute, jitter);
         teller.tell(
             global,
@@ -38,8 +38,9 @@ pub(super) fn continuous_integration(teller: &mut Teller, day: i64) {
             ("cloudformation", "ExecuteChangeSet", r#"{"stackName":"storefront","changeSetName":"ci"}"#),
             ("ecs", "UpdateService", r#"{"cluster":"storefront","service":"web","forceNewDeployment":true}"#),
         ];
-        for (step, (source, name, request)) in calls.into_iter().enumerate() {
-            let at = time + 9 + 14 * step as i64;
+        let mut at = time - 5;
+        for (source, name, request) in calls {
+            at += 14;
             teller.tell(main, at, &runner, Record { version: "1.10", ..call(source, name, request) });
         }
     }

@@ -71,7 +71,7 @@ fn reconnoitre(teller: &mut Teller, ci: &Caller) {
         ("iam", "ListAccessKeys", own.as_str()),
     ];
     for (source, name, request) in allowed {
-        time += 11 + teller.rng.index(9) as i64;
+        time += 11 + teller.rng.seconds(9);
         teller.tell(home, time, ci, call(source, name, request));
     }
     let refused = [
@@ -82,7 +82,7 @@ fn reconnoitre(teller: &mut Teller, ci: &Caller) {
         ("ses", "GetAccount"),
     ];
     for (source, name) in refused {
-        time += 8 + teller.rng.index(7) as i64;
+        time += 8 + teller.rng.seconds(7);
         tell_refused(teller, home, time, ci, call(source, name, "null"), "*");
     }
     let everywhere = [
@@ -100,7 +100,7 @@ fn reconnoitre(teller: &mut Teller, ci: &Caller) {
     ];
     for region in 0..teller.world.regions.len() {
         for (source, name, request) in everywhere {
-            time += 6 + teller.rng.index(8) as i64;
+            time += 6 + teller.rng.seconds(8);
             tell_refused(teller, (MANAGEMENT, region), time, ci, call(source, name, request), "*");
         }
     }
@@ -308,7 +308,7 @@ fn take_objects(teller: &mut Teller, session: &Caller) {
     let list = Record { category: "Data", resources: &resources, ..call("s3", "ListObjects", &request) };
     teller.tell(main, time, session, Record { tls_host: &host, ..list });
     for file in 0..FILES_TAKEN + FILES_REFUSED {
-        time += 4 + teller.rng.index(5) as i64;
+        time += 4 + teller.rng.seconds(5);
         let refused = file >= FILES_TAKEN;
         let key = if refused {
             format!("restricted/card-tokens/part-{:04}.parquet", file - FILES_TAKEN)
@@ -386,6 +386,7 @@ fn clean_up(teller: &mut Teller, admin: &Caller) {
 
 /// Writes a call that is refused. EC2 has words of its own for it; against the organization trail a
 /// service control policy decides.
+#[expect(clippy::large_types_passed_by_value, reason = "callers build it in place")]
 fn tell_refused(
     teller: &mut Teller,
     place: (usize, usize),
