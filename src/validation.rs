@@ -107,6 +107,9 @@ pub struct Report {
     /// Digests that begin a chain. More than one for an account, region and trail means that logging
     /// was stopped and started again, or that somebody cut the chain off.
     pub chain_starts: Vec<ObjectRef>,
+    /// What the oldest digest of a chain links to, where that is not at hand: not copied, expired, or deleted.
+    /// Only who knows how far the bucket should reach back can tell, so it does not count as invalid.
+    pub unseen_before: Vec<ObjectRef>,
 }
 
 impl Report {
@@ -253,6 +256,7 @@ struct Walk {
     covered_until: BTreeMap<(String, String), DateTime<Utc>>,
     oldest: BTreeMap<Chain, String>,
     chain_starts: Vec<ObjectRef>,
+    unseen_before: Vec<ObjectRef>,
 }
 
 impl Walk {
@@ -299,7 +303,9 @@ impl Walk {
                 // An invalid one has its own finding, which says more than the link to it would.
                 Some((_, None)) => {}
                 // The oldest digest of a copy links to what was not copied, or has expired.
-                None if self.is_oldest(key) => {}
+                None if self.is_oldest(key) => {
+                    self.unseen_before.push(ObjectRef::new(previous_bucket, previous_key));
+                }
                 None => {
                     let object = ObjectRef::new(previous_bucket, previous_key);
                     let verdict = DigestVerdict::Missing;
@@ -360,6 +366,7 @@ impl Walk {
             digests: self.digests.into_values().map(|(finding, _)| finding).collect(),
             log_files: self.log_files.into_values().collect(),
             chain_starts: self.chain_starts,
+            unseen_before: self.unseen_before,
         }
     }
 
