@@ -144,7 +144,8 @@ impl DigestKey {
         if place.folder != DIGEST_FOLDER {
             return None;
         }
-        let stem = place.file_name.strip_suffix(".json.gz").or_else(|| place.file_name.strip_suffix(".json"))?;
+        let stem =
+            place.file_name.strip_suffix(".json.gz").or_else(|| place.file_name.strip_suffix(".json"))?;
         let (stem, backfill) = match stem.strip_suffix("_backfill") {
             Some(stem) => (stem, true),
             None => (stem, false),
@@ -314,8 +315,10 @@ mod tests {
     fn all_four_trees_and_all_extensions_are_log_files() {
         for tree in Tree::ALL {
             for extension in [".json.gz", ".json", ".json.zst"] {
-                let key =
-                    LOG.replace("CloudTrail", tree.folder()).replace(".json.gz", extension).replace("Logs/", "Logs/o-ab12/");
+                let key = LOG
+                    .replace("CloudTrail", tree.folder())
+                    .replace(".json.gz", extension)
+                    .replace("Logs/", "Logs/o-ab12/");
                 let key = LogKey::parse(&key).unwrap();
                 assert_eq!((key.tree, key.organization_id.as_deref()), (tree, Some("o-ab12")));
             }
@@ -324,7 +327,10 @@ mod tests {
 
     #[test]
     fn a_file_name_alone_is_enough_in_a_flat_folder() {
-        let key = LogKey::from_file_name("/tmp/x/111122223333_CloudTrail-Insight_ap-south-1_20260105T0810Z_a1.json.gz").unwrap();
+        let key = LogKey::from_file_name(
+            "/tmp/x/111122223333_CloudTrail-Insight_ap-south-1_20260105T0810Z_a1.json.gz",
+        )
+        .unwrap();
         assert_eq!((key.tree, key.region.as_str()), (Tree::Insight, "ap-south-1"));
         assert_eq!(key.date.to_string(), "2026-01-05");
     }

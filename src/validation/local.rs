@@ -1,0 +1,101 @@
+//! A bucket copied to disk, with what the copy would lose kept beside it.
+//!
+//! Below the root lie the objects, each under its key. Two files beside `AWSLogs` hold what is no object:
+//!
+//! - `public-keys.json`, as `aws cloudtrail list-public-keys` prints it;
+//! - `digest-metadata.json`, the user metadata of the digest objects, which holds their signatures:
+//!   `{"bucket": "name", "objects": {"<key>": {"signature": "<hex>", "signature-algorithm": "SHA256withRSA"}}}`.
+//!   Under each key stands what `Metadata` is in the answer of S3's HeadObject.
+
+use super::StoredObject;
+use crate::digest::PublicKeys;
+use crate::object::ObjectRef;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Name of the file with the user metadata of the digests, beside `AWSLogs`.
+pub const METADATA_FILE: &str = "digest-metadata.json";
+/// Name of the file with the public keys, beside `AWSLogs`.
+pub const PUBLIC_KEYS_FILE: &str = "public-keys.json";
+
+/// The user metadata of the digests of a copied bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Metadata {
+    /// Name of the bucket that was copied; the signatures cover it.
+    pub bucket: String,
+    /// User metadata by key.
+    pub objects: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Reads a `digest-metadata.json`.
+pub fn read_metadata(path: &Path) -> Result<Metadata> {
+    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| {
+        format!("{} is not {{\"bucket\": …, \"objects\": {{key: metadata}}}}", path.display())
+    })
+}
+
+/// Reads what `aws cloudtrail list-public-keys` printed into a file.
+pub fn read_public_keys(path: &Path) -> Result<PublicKeys> {
+    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    PublicKeys::from_json(&text).with_context(|| format!("reading public keys from {}", path.display()))
+}
+
+/// A bucket copied to a directory.
+#[derive(Debug, Clone)]
+pub struct LocalBucket {
+    root: PathBuf,
+    metadata: Metadata,
+    keys: BTreeSet<String>,
+}
+
+impl LocalBucket {
+    /// Lists the objects below `root`, and reads the metadata of its digests from [`METADATA_FILE`].
+    pub fn open(root: &Path) -> Result<Self> {
+        let metadata = read_metadata(&root.join(METADATA_FILE))?;
+        let mut keys = BTreeSet::new();
+        list(root, "", &mut keys)?;
+        Ok(Self { root: root.to_owned(), metadata, keys })
+    }
+
+    /// Returns the name of the bucket that was copied.
+    pub fn bucket(&self) -> &str {
+        &self.metadata.bucket
+    }
+
+    /// Returns the keys, in order.
+    pub fn keys(&self) -> Vec<String> {
+        self.keys.iter().cloned().collect()
+    }
+
+    /// Loads an object. Only what was listed can be loaded, so that a key in a forged digest cannot lead
+    /// out of the directory.
+    pub fn load(&self, object: &ObjectRef) -> Result<Option<StoredObject>> {
+        if object.bucket != self.metadata.bucket || !self.keys.contains(&object.key) {
+            return Ok(None);
+        }
+        let path = self.root.join(&object.key);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let metadata = self.metadata.objects.get(&object.key).cloned().unwrap_or_default();
+        Ok(Some(StoredObject { bytes, metadata }))
+    }
+}
+
+/// Adds the keys of all files below `directory`; symbolic links are not followed.
+fn list(directory: &Path, prefix: &str, keys: &mut BTreeSet<String>) -> Result<()> {
+    let entries = fs::read_dir(directory).with_context(|| format!("listing {}", directory.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("listing {}", directory.display()))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let kind = entry.file_type().with_context(|| format!("reading {}", entry.path().display()))?;
+        if kind.is_dir() {
+            list(&entry.path(), &format!("{prefix}{name}/"), keys)?;
+        } else if kind.is_file() {
+            keys.insert(format!("{prefix}{name}"));
+        }
+    }
+    Ok(())
+}
