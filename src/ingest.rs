@@ -57,23 +57,37 @@ const LOOK_UP: usize = 1000;
 /// The unit of the budget for fetched bytes.
 const KIB: u64 = 1024;
 
+/// Says what there is to ingest where no lake exists yet.
+pub async fn preview(options: &Options, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Summary> {
+    start(None, options, progress, stop).await
+}
+
 /// Ingests until the sources end or `stop` is cancelled, and says what was done.
 ///
 /// After `stop` what has been read is still committed. `progress` can be looked at meanwhile.
 pub async fn run(lake: &Lake, options: &Options, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Summary> {
+    start(Some(lake), options, progress, stop).await
+}
+
+async fn start(
+    lake: Option<&Lake>,
+    options: &Options,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<Summary> {
     let started = Instant::now();
     let ignored = Arc::new(Ignored::default());
     let (to_fetch, candidates) = mpsc::channel(LOOK_UP);
     let store = Arc::new(S3::new());
     let lister = list(options.clone(), store.clone(), ignored.clone(), progress.clone());
-    let sift = sift(lake.clone(), lister, to_fetch, progress.clone(), stop.clone());
-    let outcome = if options.dry_run {
-        let counting = count(candidates);
-        tokio::join!(sift, counting).0
-    } else {
-        let loading = load_all(lake, options, store, candidates, progress, stop);
-        let (sifted, loaded) = tokio::join!(sift, loading);
-        loaded.and(sifted)
+    let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), stop.clone());
+    let outcome = match lake {
+        Some(lake) if !options.dry_run => {
+            let loading = load_all(lake, options, store, candidates, progress, stop);
+            let (sifted, loaded) = tokio::join!(sift, loading);
+            loaded.and(sifted)
+        }
+        _ => tokio::join!(sift, count(candidates)).0,
     };
     outcome?;
     Ok(progress.summary(&ignored, started.elapsed(), stop.is_cancelled()))
@@ -98,7 +112,7 @@ fn list(
 
 /// Leaves out what the lake has, and what the sources name twice.
 async fn sift(
-    lake: Lake,
+    lake: Option<Lake>,
     (mut listed, lister): (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>),
     wanted: mpsc::Sender<Candidate>,
     progress: Arc<Progress>,
@@ -116,7 +130,10 @@ async fn sift(
             break;
         }
         let ids: Vec<LogFileId> = chunk.iter().map(|candidate| LogFileId::of(&candidate.log_file)).collect();
-        let known = lake.known(&ids, dates(&chunk)).await.context("reading the ledger")?;
+        let known = match &lake {
+            Some(lake) => lake.known(&ids, dates(&chunk)).await.context("reading the ledger")?,
+            None => vec![None; ids.len()],
+        };
         for ((candidate, id), known) in chunk.drain(..).zip(ids).zip(known) {
             if !met.insert(id) {
                 continue;
@@ -215,11 +232,11 @@ async fn fetch_all(
         let share = (candidate.size / KIB + 1).min(budget_kib);
         let permits = budget.clone().acquire_many_owned(u32::try_from(share).unwrap_or(u32::MAX)).await;
         let request = requests.clone().acquire_owned().await;
-        let (store, loaders, limit) = (store.clone(), loaders.clone(), options.limits.compressed);
+        let (store, loader, limit) = (store.clone(), loaders.clone(), options.limits.compressed);
         running.spawn(async move {
             let bytes = store.get(&object, limit).await;
             drop(request);
-            let _ = loaders.send(Fetched { candidate, bytes: Some(bytes), _budget: permits.ok() }).await;
+            let _ = loader.send(Fetched { candidate, bytes: Some(bytes), _budget: permits.ok() }).await;
         });
         while running.try_join_next().is_some() {}
         if loaders.is_closed() {

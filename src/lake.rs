@@ -93,6 +93,11 @@ impl Lake {
         Ok(lake)
     }
 
+    /// Whether there is a lake at `location`.
+    pub async fn exists(location: &str) -> Result<bool> {
+        Self::at(location).await?.inner.events.exists().await
+    }
+
     /// Opens a lake for writing: creates what is missing of it, and brings a lagging ledger up to date.
     pub async fn open_or_create(location: &str) -> Result<Self> {
         let lake = Self::at(location).await?;

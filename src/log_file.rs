@@ -168,7 +168,7 @@ impl Inflater {
         const STEP: usize = 64 << 10;
         loop {
             let start = self.out.len();
-            let step = std::io::Read::by_ref(&mut reader).take(STEP as u64).read_to_end(&mut self.out);
+            let step = reader.by_ref().take(STEP as u64).read_to_end(&mut self.out);
             let read = step.map_err(|error| damage(format, self.out.len(), &error))?;
             self.hash.update(&self.out[start..]);
             if self.out.len() as u64 > self.limit {

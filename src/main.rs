@@ -1,31 +1,80 @@
-//! The `trailq` command: parse, run, exit code.
+//! The `trailq` command: parse, signals to a token, exit code.
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use trailq::commands::{query, sql};
+use trailq::commands::{generate, ingest, query, sql};
 
-/// The CloudTrail lake that you run yourself.
+/// The CloudTrail lake that you run yourself
+///
+/// trailq puts CloudTrail log files into a lake of Parquet files, each of them once, and answers
+/// questions about them in SQL.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, propagate_version = true)]
+#[command(after_help = "Logs go to standard error; TRAILQ_LOG=info shows more of them, TRAILQ_LOG=off none.")]
 enum Command {
+    /// Put CloudTrail log files into the lake, each of them once
+    Ingest(ingest::Args),
     /// Ask the events in SQL
     Sql(sql::Args),
     /// Ask questions that have a name
     Query(query::Args),
+    /// Make up CloudTrail logs and signed digests, to try things on
+    Generate(generate::Args),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("TRAILQ_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let result = match Command::parse() {
-        Command::Sql(args) => sql::run(args).await,
-        Command::Query(args) => query::run(args).await,
+    let command = Command::parse();
+    log_to_stderr();
+    let stop = CancellationToken::new();
+    let result = match command {
+        Command::Ingest(args) => {
+            stop_on_signal(stop.clone());
+            Box::pin(ingest::run(args, stop)).await
+        }
+        Command::Sql(args) => Box::pin(sql::run(args)).await,
+        Command::Query(args) => Box::pin(query::run(args)).await,
+        Command::Generate(args) => generate::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)
     })
+}
+
+fn log_to_stderr() {
+    // The kernel crate reports a table that does not exist yet as an error.
+    let quiet = ",delta_kernel=off,buoyant_kernel=off";
+    let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter = EnvFilter::try_new(format!("{level}{quiet}")).unwrap_or_else(|_| EnvFilter::new(format!("warn{quiet}")));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+/// The first signal asks for an orderly end, the second ends at once. Nothing is lost either way.
+fn stop_on_signal(stop: CancellationToken) {
+    tokio::spawn(async move {
+        signal().await;
+        tracing::warn!("stopping: what has been read is still committed; a second signal ends at once");
+        stop.cancel();
+        signal().await;
+        std::process::exit(130);
+    });
+}
+
+async fn signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }

@@ -159,14 +159,16 @@ impl Lister<'_> {
     /// Lists one prefix; returns the folders below it, if only this level was asked for.
     async fn level(&self, store: &S3, bucket: &str, prefix: &str, delimiter: bool) -> Result<Vec<String>> {
         let mut folders = Vec::new();
-        let visit = async |page: crate::store::Page| {
+        let mut pages = store.list(bucket, prefix, delimiter).await?;
+        while let Some(page) = pages.next().await? {
             folders.extend(page.folders);
             for object in page.objects {
                 self.object(bucket, object).await;
             }
-            Ok(())
-        };
-        store.list(bucket, prefix, delimiter, visit).await?;
+            if self.found.is_closed() {
+                break;
+            }
+        }
         Ok(folders)
     }
 

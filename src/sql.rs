@@ -19,6 +19,8 @@ use datafusion::sql::parser::Statement as SqlStatement;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::lake::Lake;
+
 mod error;
 mod functions;
 mod json_path;
@@ -47,6 +49,8 @@ pub struct Tables {
     pub log_files: Option<Arc<dyn TableProvider>>,
     /// What could not be read as a record; a lake has it, plain files do not.
     pub quarantine: Option<Arc<dyn TableProvider>>,
+    /// The lake that they are of, if they are of one.
+    pub lake: Option<Lake>,
 }
 
 /// An answer on its way: the columns, and the rows as they are computed.
@@ -73,6 +77,7 @@ impl Session {
     /// A record without a readable event time is in the range if its date is.
     pub fn between(tables: Tables, range: TimeRange) -> anyhow::Result<Self> {
         let context = SessionContext::new_with_state(state());
+        sources::register_stores(&tables, &context)?;
         let view = view::cloudtrail_logs(&tables.events, range)?;
         context.register_table(CLOUDTRAIL_LOGS, Arc::new(ViewTable::new(view, None)))?;
         context.register_table("events", tables.events)?;
@@ -195,7 +200,7 @@ pub(crate) mod testing {
 
     pub(crate) fn tables(rows: &[Value]) -> Tables {
         let table = MemTable::try_new(schema(), vec![vec![events(rows)]]).unwrap();
-        Tables { events: Arc::new(table), log_files: None, quarantine: None }
+        Tables { events: Arc::new(table), log_files: None, quarantine: None, lake: None }
     }
 
     pub(crate) fn session(rows: &[Value]) -> Session {

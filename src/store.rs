@@ -62,25 +62,11 @@ impl S3 {
         Ok(body.to_vec())
     }
 
-    /// Lists a prefix, page by page; `visit` gets each. With `delimiter`, only this level of it.
-    pub async fn list(
-        &self,
-        bucket: &str,
-        prefix: &str,
-        delimiter: bool,
-        mut visit: impl AsyncFnMut(Page) -> Result<()>,
-    ) -> Result<()> {
+    /// Lists a prefix. With `delimiter`, only this level of it: what lies below comes as folders.
+    pub async fn list(&self, bucket: &str, prefix: &str, delimiter: bool) -> Result<Pages> {
         let client = self.client(bucket).await?;
-        let request = client.list_objects_v2().bucket(bucket).prefix(prefix);
-        let request = request.set_delimiter(delimiter.then(|| "/".to_owned()));
-        let mut pages = request.into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(explain).with_context(|| format!("listing s3://{bucket}/{prefix}"))?;
-            let folders = page.common_prefixes().iter().filter_map(|common| common.prefix.clone());
-            let objects = page.contents().iter().filter_map(listed);
-            visit(Page { objects: objects.collect(), folders: folders.collect() }).await?;
-        }
-        Ok(())
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        Ok(Pages { client, bucket, prefix, delimiter, token: None, ended: false })
     }
 
     async fn client(&self, bucket: &str) -> Result<Client> {
@@ -92,6 +78,35 @@ impl S3 {
         let client = connect(config, bucket).await?;
         clients.insert(bucket.to_owned(), client.clone());
         Ok(client)
+    }
+}
+
+/// A listing, a page at a time.
+#[derive(Debug)]
+pub struct Pages {
+    client: Client,
+    bucket: String,
+    prefix: String,
+    delimiter: bool,
+    token: Option<String>,
+    ended: bool,
+}
+
+impl Pages {
+    /// The next page, of up to a thousand objects.
+    pub async fn next(&mut self) -> Result<Option<Page>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
+        let request = request.set_delimiter(self.delimiter.then(|| "/".to_owned()));
+        let answer = request.set_continuation_token(self.token.take()).send().await.map_err(explain);
+        let answer = answer.with_context(|| format!("listing s3://{}/{}", self.bucket, self.prefix))?;
+        self.token = answer.next_continuation_token.clone();
+        self.ended = self.token.is_none();
+        let folders = answer.common_prefixes().iter().filter_map(|common| common.prefix.clone());
+        let objects = answer.contents().iter().filter_map(listed);
+        Ok(Some(Page { objects: objects.collect(), folders: folders.collect() }))
     }
 }
 

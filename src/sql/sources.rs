@@ -2,25 +2,38 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::prelude::SessionContext;
 
 use super::Tables;
 use crate::event::schema::schema;
+use crate::ingest::scan;
+use crate::lake::Lake;
 
 /// The tables of the lake at `location`, a path or an `s3://` URL.
-#[expect(clippy::unused_async, reason = "opening a lake waits")]
 pub async fn open_lake(location: &str) -> Result<Tables> {
-    bail!("no lake at {location}: make one with `trailq ingest`, or read files in place with --from")
+    let lake = Lake::open(location).await?;
+    Ok(Tables {
+        events: lake.events().await?,
+        log_files: Some(lake.log_files().await?),
+        quarantine: Some(lake.quarantine().await?),
+        lake: Some(lake),
+    })
 }
 
 /// The events in log files, without a lake: `sources` are directories, files, globs or `s3://` URLs.
-#[expect(clippy::unused_async, reason = "listing sources waits")]
 pub async fn open_files(sources: &[String]) -> Result<Tables> {
-    bail!("{} cannot be read in place by this build", sources.join(", "))
+    let events = scan::table_from(sources).await?;
+    Ok(Tables { events, log_files: None, quarantine: None, lake: None })
 }
 
 /// No events at all: what statements that name no table run over, so that they need no lake.
 pub fn no_tables() -> Tables {
-    Tables { events: Arc::new(EmptyTable::new(schema())), log_files: None, quarantine: None }
+    Tables { events: Arc::new(EmptyTable::new(schema())), log_files: None, quarantine: None, lake: None }
+}
+
+/// Lets the session read the files that its tables are made of.
+pub(super) fn register_stores(tables: &Tables, context: &SessionContext) -> Result<()> {
+    tables.lake.as_ref().map_or(Ok(()), |lake| lake.register_object_store(context))
 }

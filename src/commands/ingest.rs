@@ -1,0 +1,321 @@
+//! `trailq ingest`: log files into the lake, each once.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use chrono::NaiveDate;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::ingest::{self, Options, Progress, Summary};
+use crate::lake::Lake;
+use crate::log_file::Limits;
+use crate::output::escape;
+use crate::source::Filter;
+
+/// Put CloudTrail log files into the lake, each of them once
+///
+/// Running it again adds nothing; an interrupted run is resumed by running it again. What cannot be
+/// read as a record is kept in the table `quarantine`, with its place and the reason, and the
+/// command then ends with exit code 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  trailq ingest ./AWSLogs
+  trailq ingest s3://my-trail-bucket --from 2026-01-01 --account 111122223333
+  trailq ingest './export/*.json.gz' --lake s3://my-lake-bucket/trailq
+  trailq ingest ./bucket-copy --as s3://my-trail-bucket")]
+pub struct Args {
+    /// A directory, a file, a glob, or s3://BUCKET[/PREFIX] (repeatable)
+    #[arg(value_name = "SOURCE", required = true)]
+    sources: Vec<String>,
+
+    /// The lake: a directory or an S3 URL; it is created if it is not there
+    #[arg(long, value_name = "LOCATION", env = "TRAILQ_LAKE", default_value = "./trailq-lake")]
+    lake: String,
+
+    /// Only log files of this date and later, by the date in their keys
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<NaiveDate>,
+
+    /// Only log files up to this date, included
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    to: Option<NaiveDate>,
+
+    /// Only log files of this account (repeatable)
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Vec<String>,
+
+    /// Only log files of this region (repeatable)
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+
+    /// What the rows call the source: for a local copy of a bucket, the bucket it is a copy of
+    #[arg(long = "as", value_name = "s3://BUCKET[/PREFIX]")]
+    rename: Option<String>,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// End with exit code 0 even if something went to quarantine
+    #[arg(long)]
+    allow_quarantine: bool,
+
+    /// Memory for log files and rows on their way, in MB
+    #[arg(long, value_name = "MB", default_value_t = 384, value_parser = clap::value_parser!(u32).range(32..))]
+    memory_limit: u32,
+
+    /// Threads that read log files [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+}
+
+/// Runs the command; `stop` is cancelled by the first signal.
+pub async fn run(args: Args, stop: CancellationToken) -> Result<ExitCode> {
+    let options = args.options()?;
+    let lake = args.open_lake().await?;
+    let progress = Arc::new(Progress::default());
+    let display = tokio::spawn(show(progress.clone()));
+    let outcome = match &lake {
+        Some(lake) => ingest::run(lake, &options, &progress, &stop).await,
+        None => ingest::preview(&options, &progress, &stop).await,
+    };
+    display.abort();
+    let _ = display.await;
+    let summary = outcome?;
+    print(&summary, &args)?;
+    Ok(args.exit_code(&summary))
+}
+
+impl Args {
+    fn options(&self) -> Result<Options> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            bail!("--from {from} is after --to {to}: nothing lies between");
+        }
+        if let Some(base) = &self.rename
+            && base.strip_prefix("s3://").is_none_or(str::is_empty)
+        {
+            bail!("--as takes s3://BUCKET or s3://BUCKET/PREFIX, not {base}");
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Options {
+            sources: self.sources.clone(),
+            rename: self.rename.clone(),
+            filter: Filter {
+                from: self.from,
+                to: self.to,
+                accounts: self.account.clone(),
+                regions: self.region.clone(),
+            },
+            memory_limit: self.memory_limit as usize * 1_000_000,
+            threads: self.threads.map_or_else(cores, usize::from),
+            limits: Limits::default(),
+            dry_run: self.dry_run,
+        })
+    }
+
+    /// A dry run creates no lake: where there is none, everything would be new.
+    async fn open_lake(&self) -> Result<Option<Lake>> {
+        if !self.dry_run {
+            return Lake::open_or_create(&self.lake).await.map(Some);
+        }
+        if Lake::exists(&self.lake).await? { Lake::open(&self.lake).await.map(Some) } else { Ok(None) }
+    }
+
+    fn exit_code(&self, summary: &Summary) -> ExitCode {
+        if summary.stopped {
+            // As shells have it for a command that was interrupted.
+            return ExitCode::from(130);
+        }
+        let quarantined = !summary.quarantined.is_empty() && !self.allow_quarantine;
+        ExitCode::from(u8::from(quarantined || summary.failed > 0))
+    }
+}
+
+/// Shows the progress until it is aborted: a bar on a terminal, a line now and then elsewhere.
+async fn show(progress: Arc<Progress>) {
+    if std::io::stderr().is_terminal() { show_bar(&progress).await } else { show_lines(&progress).await }
+}
+
+async fn show_bar(progress: &Progress) {
+    let template = "{spinner} {bar:30} {msg}  {elapsed} elapsed, {eta} left";
+    let style = indicatif::ProgressStyle::with_template(template).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    let bar = Cleared(indicatif::ProgressBar::new(0).with_style(style.progress_chars("█▉▊▋▌▍▎▏ ")));
+    let started = std::time::Instant::now();
+    loop {
+        let (found, found_bytes, all) = progress.found_so_far();
+        let (done, done_bytes) = progress.done_so_far();
+        let events = progress.events_so_far();
+        let rate = count_rate(events, started.elapsed());
+        bar.0.set_length(found_bytes.max(1));
+        bar.0.set_position(done_bytes);
+        let more = if all { "" } else { "+" };
+        bar.0.set_message(format!(
+            "{}/{}{more} files  {}/{}  {} events  {}/s",
+            thousands(done),
+            thousands(found),
+            bytes(done_bytes),
+            bytes(found_bytes),
+            thousands(events),
+            thousands(rate),
+        ));
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+}
+
+/// A bar that leaves the terminal as it was, however its task ends.
+struct Cleared(indicatif::ProgressBar);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+async fn show_lines(progress: &Progress) {
+    let started = std::time::Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let (found, found_bytes, all) = progress.found_so_far();
+        let (done, done_bytes) = progress.done_so_far();
+        let events = progress.events_so_far();
+        let rate = count_rate(events, started.elapsed());
+        info!(files = done, found, listed = all, bytes = done_bytes, found_bytes, events, events_per_second = rate, "ingesting");
+    }
+}
+
+fn print(summary: &Summary, args: &Args) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    for (name, value) in rows(summary, args) {
+        table.add_row(vec![name, value]);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    for failure in &summary.failures {
+        writeln!(out, "  failed: {}", escape(&failure.error, false))?;
+    }
+    if let Some(hint) = hint(summary, args) {
+        writeln!(out, "{hint}")?;
+    }
+    Ok(())
+}
+
+fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+    row("log files found", format!("{}  ({})", thousands(summary.found), bytes(summary.found_bytes)));
+    row("  already in the lake", thousands(summary.known));
+    if summary.changed > 0 {
+        row("    of them changed since", thousands(summary.changed));
+    }
+    if args.dry_run {
+        row("  would be ingested", thousands(summary.found - summary.known));
+    } else {
+        row("  new in the lake", thousands(summary.new));
+    }
+    if summary.failed > 0 {
+        row("  failed", thousands(summary.failed));
+    }
+    for (name, count) in
+        [("left out by the filter", summary.filtered), ("digest files", summary.digests), ("other files", summary.others)]
+    {
+        if count > 0 {
+            row(&format!("{name} (not read)"), thousands(count));
+        }
+    }
+    if args.dry_run {
+        return rows;
+    }
+    row("events added", thousands(summary.events));
+    if summary.odd_values.total() > 0 {
+        row("  odd values in them, kept", odd_values(summary));
+    }
+    row("quarantined", quarantined(summary));
+    let commits = summary.version.map_or_else(|| "none".to_owned(), |version| {
+        format!("{}, now at version {version}, {} added", summary.commits, bytes(summary.lake_bytes))
+    });
+    row("commits", commits);
+    let seconds = summary.elapsed.as_secs_f64();
+    let rate = format!(
+        "{seconds:.1} s  ({} events/s, {}/s of JSON)",
+        thousands(count_rate(summary.events, summary.elapsed)),
+        bytes(count_rate(summary.raw_bytes, summary.elapsed)),
+    );
+    row("time", rate);
+    rows
+}
+
+fn odd_values(summary: &Summary) -> String {
+    let odd = &summary.odd_values;
+    let kinds = [
+        ("of another type", odd.wrong_type),
+        ("duplicate keys", odd.duplicate_key),
+        ("in another case", odd.other_case),
+        ("unparseable times", odd.unparseable_time),
+    ];
+    let told: Vec<String> =
+        kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}")).collect();
+    told.join(", ")
+}
+
+fn quarantined(summary: &Summary) -> String {
+    if summary.quarantined.is_empty() {
+        return "nothing".to_owned();
+    }
+    let told = summary.quarantined.iter().map(|(reason, whole_file, count)| {
+        let what = match (whole_file, count) {
+            (true, 1) => "file",
+            (true, _) => "files",
+            (false, 1) => "record",
+            (false, _) => "records",
+        };
+        format!("{} {what}: {reason}", thousands(*count))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn hint(summary: &Summary, args: &Args) -> Option<String> {
+    let lake = if args.lake == "./trailq-lake" { String::new() } else { format!(" --lake {}", args.lake) };
+    if summary.stopped {
+        return Some("Stopped early; what was read is in the lake. Run the same command again to go on.".to_owned());
+    }
+    if !summary.quarantined.is_empty() {
+        let sql = "SELECT log_file, record_index, reason, detail FROM quarantine";
+        return Some(format!("See what was quarantined:  trailq sql{lake} \"{sql}\""));
+    }
+    if summary.found == 0 {
+        return Some(
+            "No CloudTrail log files there: they are called …_CloudTrail_….json.gz. Name other files one by one, or by a glob.".to_owned(),
+        );
+    }
+    None
+}
+
+fn count_rate(count: u64, elapsed: Duration) -> u64 {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    count.saturating_mul(1000) / millis
+}
+
+/// `1234567` as `1,234,567`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(number: u64) -> String {
+    indicatif::DecimalBytes(number).to_string()
+}
