@@ -20,6 +20,21 @@ pub struct SqlError {
     help: Vec<String>,
 }
 
+/// The types that a query may cast to.
+const TYPES: [&str; 12] = [
+    "BIGINT",
+    "BOOLEAN",
+    "DATE",
+    "DECIMAL",
+    "DOUBLE",
+    "INTEGER",
+    "REAL",
+    "SMALLINT",
+    "TIME",
+    "TIMESTAMP",
+    "TINYINT",
+    "VARCHAR",
+];
 const LISTS_ALL: &str = "trailq sql \"describe cloudtrail_logs\" lists all columns";
 
 impl std::error::Error for SqlError {}
@@ -182,13 +197,30 @@ impl Query<'_> {
             return SqlError::at(format!("parameter ${name} has no value"), self.find_parameter(name))
                 .help(&format!("set it with: -p {name}=VALUE"));
         }
+        if let Some(name) = between(message, "column \"", "\" must appear in the GROUP BY") {
+            return self.ungrouped(name);
+        }
         let call =
             between(message, "Function '", "'").or_else(|| between(message, "call to '", "' function"));
         let place = self.place().or_else(|| self.find(call?, Sought::Any));
         SqlError::at(first_line(message), place)
     }
 
+    fn ungrouped(&self, name: &str) -> SqlError {
+        let name = name.split_once('.').map_or(name, |(_, name)| name);
+        let place = self.place().or_else(|| self.find(name, Sought::Any));
+        SqlError::at(
+            format!("column '{name}' is neither in GROUP BY nor inside an aggregate function"),
+            place,
+        )
+        .help("what is selected and what is grouped by must be written alike")
+    }
+
     fn not_supported(&self, message: &str) -> SqlError {
+        if let Some(name) = message.trim().strip_prefix("Unsupported SQL type ") {
+            let error = SqlError::at(format!("no type '{name}'"), self.find(name, Sought::Any));
+            return error.suggest(&nearest(name, TYPES));
+        }
         // The planner prints its own structure here, which helps nobody.
         let subquery = ["OuterReferenceColumn", "Subquery("].iter().any(|node| message.contains(node));
         let what = if subquery {

@@ -321,4 +321,29 @@ mod tests {
         check("s3-data-access-by-bucket", &[], &rows, &found, &["policies"]).await;
         check("security-group-openings", &[], &rows, &["sg-1,tcp,22,22,"], &["10.0.0.0"]).await;
     }
+
+    /// Every word of the queries with its second letter left out: what people will really type.
+    #[tokio::test]
+    async fn no_misspelling_shows_the_planners_internals() {
+        let session = session(&[json!({"eventname": "x"})]);
+        for query in all().iter().filter(|query| query.parameters.is_empty()) {
+            let body = &query.sql[query.sql.find("SELECT").unwrap()..];
+            for (at, _) in body.match_indices(|c: char| !c.is_alphanumeric()) {
+                let mut wrong = body.to_owned();
+                let Some(second) = wrong.get(at + 2..at + 3).filter(|c| c.is_ascii()) else { continue };
+                if !second.chars().all(char::is_alphanumeric) {
+                    continue;
+                }
+                wrong.remove(at + 2);
+                let Err(error) = session.collect(&wrong, &[]).await else { continue };
+                let error = error.to_string();
+                for internal in
+                    ["SchemaError", "FieldNotFound", "Internal error", "DataType", "Utf8", "Column {"]
+                {
+                    assert!(!error.contains(internal), "{wrong}\n{error}");
+                }
+                assert!(error.contains("(line "), "no place:\n{error}\n{wrong}");
+            }
+        }
+    }
 }

@@ -187,7 +187,24 @@ fn offset(text: &str, line: u64, column: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(
+            text in r#"(SELECT |FROM |WHERE |EXPLAIN |[a-z]{1,4}|\PC{0,3}|'|"|;|\(|\)|\$x|::|--|/\*|\n|\t| ){0,12}"#
+        ) {
+            match Script::parse(&text) {
+                Ok(script) => script.statements().iter().for_each(|one| {
+                    script.source(one);
+                    one.reads_tables();
+                }),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
 
     #[test]
     fn semicolons_in_strings_and_comments_do_not_separate() {
