@@ -90,9 +90,14 @@ fn the_same_options_give_the_same_bytes_and_another_seed_gives_others() {
 fn sample_logs_are_what_the_generator_makes() {
     let made = tempfile::tempdir().unwrap();
     let key = SigningKey::demonstration().unwrap();
-    write_directory(&Options::sample(), &key, made.path()).unwrap();
+    let summary = write_directory(&Options::sample(), &key, made.path()).unwrap();
     let (made, mut kept) = (files(made.path()), files(&sample_logs()));
-    kept.remove(Path::new("README.md"));
+    let readme = String::from_utf8(kept.remove(Path::new("README.md")).unwrap()).unwrap();
+    let counts = format!(
+        "{} events in {} log files, and {} hourly digests",
+        summary.events, summary.log_files, summary.digests
+    );
+    assert!(readme.replace(',', "").contains(&counts.replace(',', "")), "README.md must say {counts}");
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&made), names(&kept));
     for (path, bytes) in &made {
@@ -290,6 +295,7 @@ fn options_that_make_no_sense_are_refused_with_a_reason() {
     let refused = [
         (Options { accounts: 0, ..small() }, "number of accounts"),
         (Options { days: 0, ..small() }, "number of days"),
+        (Options { start: chrono::NaiveDate::MAX, ..small() }, "first day"),
         (Options { regions: vec!["../x".into()], ..small() }, "name of a region"),
         (Options { regions: vec!["eu-west-1".into(), "eu-west-1".into()], ..small() }, "twice"),
         (Options { bucket: "a/b".into(), ..small() }, "name of a bucket"),
