@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long, value_name = "KIND")]
     tamper: Vec<Tamper>,
 
-    /// RSA key to sign digests with, unencrypted PKCS#8 DER (openssl genpkey -algorithm RSA -outform DER)
+    /// RSA key to sign digests with, unencrypted PEM or DER (openssl genpkey -algorithm RSA -out FILE)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
@@ -94,8 +94,8 @@ enum StoryArgument {
 pub fn run(args: Args) -> Result<ExitCode> {
     let key = match &args.key {
         Some(path) => {
-            let der = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            SigningKey::from_pkcs8(&der).with_context(|| format!("reading the key {}", path.display()))?
+            let key = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+            SigningKey::parse(&key).with_context(|| format!("reading the key {}", path.display()))?
         }
         None => SigningKey::demonstration()?,
     };

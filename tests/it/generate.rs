@@ -209,6 +209,25 @@ fn digests_signed_with_another_key_do_not_pass() {
 }
 
 #[test]
+fn a_signed_digest_of_another_history_breaks_the_chain() {
+    let mut ours = objects(&small());
+    let others = objects(&Options { volume: Volume::Total(900), ..small() });
+    let is_late =
+        |object: &&mut GeneratedObject| !object.metadata.is_empty() && object.key.contains("302T15");
+    let victim = ours.iter_mut().find(is_late).unwrap();
+    let other = others.into_iter().find(|object| object.key == victim.key).unwrap();
+    assert_ne!(victim.bytes, other.bytes);
+    *victim = other;
+    let key = victim.key.clone();
+    let report = check(&ours, &demonstration_keys());
+    assert!(report.digests.iter().all(|digest| digest.verdict == DigestVerdict::Valid), "each is signed");
+    let broken: Vec<_> = report.digests.iter().filter(|digest| digest.broken_link.is_some()).collect();
+    // It does not fit the digest before it, and the one after does not fit it.
+    assert_eq!(broken.len(), 2);
+    assert!(broken.iter().any(|digest| digest.object.key == key));
+}
+
+#[test]
 fn a_moved_digest_is_not_valid_where_it_lies_now() {
     let mut objects = objects(&small());
     let at = objects.iter().position(|o| !o.metadata.is_empty() && o.key.contains("T1")).unwrap();
