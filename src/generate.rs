@@ -116,6 +116,12 @@ impl Options {
             self.accounts
         );
         ensure!((1..=3660).contains(&self.days), "the number of days must be 1 to 3660, not {}", self.days);
+        let year = chrono::Datelike::year(&self.start);
+        ensure!(
+            (2000..=2100).contains(&year),
+            "the first day must be in the years 2000 to 2100, not {}",
+            self.start
+        );
         let is_region = |region: &String| {
             let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             !region.is_empty() && region.bytes().all(fine)

@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long, value_name = "KIND")]
     tamper: Vec<Tamper>,
 
-    /// RSA key to sign digests with, unencrypted PKCS#8 DER (openssl genpkey -algorithm RSA -outform DER)
+    /// RSA key to sign digests with, unencrypted PEM or DER (openssl genpkey -algorithm RSA -out FILE)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
@@ -94,8 +94,8 @@ enum StoryArgument {
 pub fn run(args: Args) -> Result<ExitCode> {
     let key = match &args.key {
         Some(path) => {
-            let der = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-            SigningKey::from_pkcs8(&der).with_context(|| format!("reading the key {}", path.display()))?
+            let key = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+            SigningKey::parse(&key).with_context(|| format!("reading the key {}", path.display()))?
         }
         None => SigningKey::demonstration()?,
     };
@@ -165,4 +165,78 @@ fn print_summary(summary: &Summary, out: &Path) -> std::io::Result<()> {
         writeln!(stdout, "{}: {}", tampered.kind, tampered.key)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn run_with(out: &Path, more: &[&str]) -> Result<ExitCode> {
+        let out = out.to_str().context("a plain path")?;
+        let arguments = ["generate", "--days", "1", "--events", "100", "--out", out];
+        run(Cli::try_parse_from(arguments.iter().chain(more))?.args)
+    }
+
+    #[test]
+    fn the_defaults_with_the_story_are_those_of_sample_logs() {
+        let cli = Cli::try_parse_from(["generate", "--out", "x", "--story", "intrusion"]).unwrap();
+        assert_eq!(cli.args.into_options(), Options::sample());
+    }
+
+    #[test]
+    fn what_was_not_generated_is_never_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("mine.txt"), "mine").unwrap();
+        let error = run_with(root.path(), &["--force"]).unwrap_err().to_string();
+        assert!(error.contains("is not empty"), "{error}");
+        assert!(!root.path().join("AWSLogs").exists());
+    }
+
+    #[test]
+    fn force_replaces_what_was_generated_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        run_with(&out, &["--no-digests"]).unwrap();
+        fs::write(out.join("README.md"), "mine").unwrap();
+        fs::write(out.join("AWSLogs/stale"), "stale").unwrap();
+        let error = run_with(&out, &[]).unwrap_err().to_string();
+        assert!(error.contains("--force"), "{error}");
+        run_with(&out, &["--force"]).unwrap();
+        assert!(out.join("README.md").exists() && !out.join("AWSLogs/stale").exists());
+    }
+
+    #[test]
+    fn what_a_failed_run_left_behind_can_be_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        let too_often = ["--tamper", "modify-log"].repeat(99);
+        let error = run_with(&out, &too_often);
+        assert!(error.unwrap_err().to_string().contains("no object left to tamper with"));
+        run_with(&out, &["--force"]).unwrap();
+    }
+
+    #[test]
+    fn options_are_checked_before_anything_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("out");
+        run_with(&out, &[]).unwrap();
+        assert!(run_with(&out, &["--force", "--accounts", "0"]).is_err());
+        assert!(out.join("AWSLogs").exists());
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused_with_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let key = root.path().join("key.der");
+        fs::write(&key, "no key").unwrap();
+        let error = run_with(&root.path().join("out"), &["--key", key.to_str().unwrap()]).unwrap_err();
+        assert!(format!("{error:#}").contains("key.der"), "{error:#}");
+    }
 }

@@ -17,6 +17,8 @@ const TREE: &str = "AWSLogs";
 pub fn write_directory(options: &Options, key: &SigningKey, out: &Path) -> Result<Summary> {
     fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     let mut objects = BTreeMap::new();
+    // First of all, so that what an interrupted run leaves behind is known for generated.
+    write_metadata(options, &objects, out)?;
     let summary = generate(options, key, |object| {
         write_object(out, &object)?;
         if !object.metadata.is_empty() {
@@ -24,10 +26,7 @@ pub fn write_directory(options: &Options, key: &SigningKey, out: &Path) -> Resul
         }
         Ok(())
     })?;
-    let metadata = MetadataFile { generator: GENERATOR, bucket: &options.bucket, objects };
-    let mut text = serde_json::to_string_pretty(&metadata).context("formatting the metadata")?;
-    text.push('\n');
-    write(&out.join(METADATA_FILE), text.as_bytes())?;
+    write_metadata(options, &objects, out)?;
     let (from, until) = plan::span(options);
     write(&out.join(PUBLIC_KEYS_FILE), key.public_keys_json(&from, &until).as_bytes())?;
     Ok(summary)
@@ -64,7 +63,17 @@ const GENERATOR: &str = "trailq generate";
 struct MetadataFile<'a> {
     generator: &'static str,
     bucket: &'a str,
-    objects: BTreeMap<String, BTreeMap<String, String>>,
+    objects: &'a Objects,
+}
+
+/// User metadata by key.
+type Objects = BTreeMap<String, BTreeMap<String, String>>;
+
+fn write_metadata(options: &Options, objects: &Objects, out: &Path) -> Result<()> {
+    let metadata = MetadataFile { generator: GENERATOR, bucket: &options.bucket, objects };
+    let mut text = serde_json::to_string_pretty(&metadata).context("formatting the metadata")?;
+    text.push('\n');
+    write(&out.join(METADATA_FILE), text.as_bytes())
 }
 
 fn write_object(out: &Path, object: &GeneratedObject) -> Result<()> {

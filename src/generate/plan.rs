@@ -191,7 +191,7 @@ impl Traffic {
     fn new(options: &Options, story_length: u64) -> Self {
         let days = i64::from(options.days);
         let total = match options.volume {
-            Volume::PerHour(rate) => rate * 24 * u64::from(options.days),
+            Volume::PerHour(rate) => rate.saturating_mul(24 * u64::from(options.days)),
             Volume::Total(total) => total.saturating_sub(story_length),
         };
         let first_weekday = i64::from(options.start.weekday().num_days_from_monday());

@@ -90,9 +90,14 @@ fn the_same_options_give_the_same_bytes_and_another_seed_gives_others() {
 fn sample_logs_are_what_the_generator_makes() {
     let made = tempfile::tempdir().unwrap();
     let key = SigningKey::demonstration().unwrap();
-    write_directory(&Options::sample(), &key, made.path()).unwrap();
+    let summary = write_directory(&Options::sample(), &key, made.path()).unwrap();
     let (made, mut kept) = (files(made.path()), files(&sample_logs()));
-    kept.remove(Path::new("README.md"));
+    let readme = String::from_utf8(kept.remove(Path::new("README.md")).unwrap()).unwrap();
+    let counts = format!(
+        "{} events in {} log files, and {} hourly digests",
+        summary.events, summary.log_files, summary.digests
+    );
+    assert!(readme.replace(',', "").contains(&counts.replace(',', "")), "README.md must say {counts}");
     let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&made), names(&kept));
     for (path, bytes) in &made {
@@ -204,6 +209,25 @@ fn digests_signed_with_another_key_do_not_pass() {
 }
 
 #[test]
+fn a_signed_digest_of_another_history_breaks_the_chain() {
+    let mut ours = objects(&small());
+    let others = objects(&Options { volume: Volume::Total(900), ..small() });
+    let is_late =
+        |object: &&mut GeneratedObject| !object.metadata.is_empty() && object.key.contains("302T15");
+    let victim = ours.iter_mut().find(is_late).unwrap();
+    let other = others.into_iter().find(|object| object.key == victim.key).unwrap();
+    assert_ne!(victim.bytes, other.bytes);
+    *victim = other;
+    let key = victim.key.clone();
+    let report = check(&ours, &demonstration_keys());
+    assert!(report.digests.iter().all(|digest| digest.verdict == DigestVerdict::Valid), "each is signed");
+    let broken: Vec<_> = report.digests.iter().filter(|digest| digest.broken_link.is_some()).collect();
+    // It does not fit the digest before it, and the one after does not fit it.
+    assert_eq!(broken.len(), 2);
+    assert!(broken.iter().any(|digest| digest.object.key == key));
+}
+
+#[test]
 fn a_moved_digest_is_not_valid_where_it_lies_now() {
     let mut objects = objects(&small());
     let at = objects.iter().position(|o| !o.metadata.is_empty() && o.key.contains("T1")).unwrap();
@@ -290,6 +314,7 @@ fn options_that_make_no_sense_are_refused_with_a_reason() {
     let refused = [
         (Options { accounts: 0, ..small() }, "number of accounts"),
         (Options { days: 0, ..small() }, "number of days"),
+        (Options { start: chrono::NaiveDate::MAX, ..small() }, "first day"),
         (Options { regions: vec!["../x".into()], ..small() }, "name of a region"),
         (Options { regions: vec!["eu-west-1".into(), "eu-west-1".into()], ..small() }, "twice"),
         (Options { bucket: "a/b".into(), ..small() }, "name of a bucket"),
