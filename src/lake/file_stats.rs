@@ -10,37 +10,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// The statistics JSON for an `add`, over the named columns (`a.b` is a member of a struct).
+/// The statistics JSON for an `add`, over the named columns.
 ///
 /// The smallest and largest values are those of Parquet's statistics. It cuts long ones: the
 /// smallest to a prefix, the largest to a prefix rounded up, so both remain bounds.
 pub(crate) fn of_parquet(metadata: &ParquetMetaData, columns: &[&str]) -> String {
     let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for dotted in columns {
-        let Some(column) = ColumnStats::of_parquet(metadata, dotted) else { continue };
-        insert(&mut nulls, dotted, column.null_count.into());
+    for name in columns {
+        let Some(column) = ColumnStats::of_parquet(metadata, name) else { continue };
+        nulls.insert((*name).to_owned(), column.null_count.into());
         if let (Some(smallest), Some(largest)) = (column.min, column.max) {
-            insert(&mut min, dotted, smallest);
-            insert(&mut max, dotted, largest);
+            min.insert((*name).to_owned(), smallest);
+            max.insert((*name).to_owned(), largest);
         }
     }
     let rows = metadata.file_metadata().num_rows();
     serde_json::json!({"numRecords": rows, "minValues": min, "maxValues": max, "nullCount": nulls})
         .to_string()
-}
-
-fn insert(values: &mut Map<String, Value>, dotted: &str, value: Value) {
-    match dotted.split_once('.') {
-        None => {
-            values.insert(dotted.to_owned(), value);
-        }
-        Some((parent, rest)) => {
-            let members = values.entry(parent).or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(members) = members {
-                insert(members, rest, value);
-            }
-        }
-    }
 }
 
 struct ColumnStats {
@@ -50,9 +36,9 @@ struct ColumnStats {
 }
 
 impl ColumnStats {
-    fn of_parquet(metadata: &ParquetMetaData, dotted: &str) -> Option<Self> {
+    fn of_parquet(metadata: &ParquetMetaData, name: &str) -> Option<Self> {
         let schema = metadata.file_metadata().schema_descr();
-        let leaf = schema.columns().iter().position(|column| column.path().string() == dotted)?;
+        let leaf = schema.columns().iter().position(|column| column.path().string() == name)?;
         let (mut null_count, mut bounds, mut known) = (0, None, true);
         for group in metadata.row_groups() {
             let column = group.column(leaf);
@@ -146,30 +132,25 @@ impl FileStats {
     }
 
     /// How many nulls a column has.
-    pub(crate) fn nulls(&self, dotted: &str) -> Option<u64> {
-        member(&self.null_count, dotted)?.as_u64()
+    pub(crate) fn nulls(&self, name: &str) -> Option<u64> {
+        self.null_count.get(name)?.as_u64()
     }
 
     /// The smallest and largest date of a column.
-    pub(crate) fn dates(&self, dotted: &str) -> Option<(NaiveDate, NaiveDate)> {
-        let date = |values| member(values, dotted)?.as_str()?.parse().ok();
+    pub(crate) fn dates(&self, name: &str) -> Option<(NaiveDate, NaiveDate)> {
+        let date = |values: &Value| values.get(name)?.as_str()?.parse().ok();
         Some((date(&self.min_values)?, date(&self.max_values)?))
     }
 
     /// Whether there is anything to be known of a column.
-    pub(crate) fn has(&self, dotted: &str) -> bool {
-        member(&self.min_values, dotted).is_some() || self.nulls(dotted).is_some()
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.min_values.get(name).is_some() || self.nulls(name).is_some()
     }
-}
-
-fn member<'a>(values: &'a Value, dotted: &str) -> Option<&'a Value> {
-    dotted.split('.').try_fold(values, |value, name| value.get(name))
 }
 
 /// The statistics of one column over many files, as arrays with one element a file.
 #[derive(Debug)]
 pub(crate) struct ColumnBounds {
-    pub(crate) data_type: DataType,
     pub(crate) min: ArrayRef,
     pub(crate) max: ArrayRef,
     pub(crate) null_count: ArrayRef,
@@ -177,35 +158,20 @@ pub(crate) struct ColumnBounds {
 
 impl ColumnBounds {
     /// Gathers a column's statistics, if its type is one that we prune by and any file has them.
-    pub(crate) fn gather(files: &[FileStats], schema: &Schema, dotted: &str) -> Option<Self> {
-        let data_type = type_of(schema, dotted)?;
-        if !files.iter().any(|file| file.has(dotted)) {
+    pub(crate) fn gather(files: &[FileStats], schema: &Schema, name: &str) -> Option<Self> {
+        let data_type = schema.field_with_name(name).ok()?.data_type();
+        if !files.iter().any(|file| file.has(name)) {
             return None;
         }
-        let min = files.iter().map(|file| member(&file.min_values, dotted));
-        let max = files.iter().map(|file| member(&file.max_values, dotted));
-        let null_count: UInt64Array = files.iter().map(|file| file.nulls(dotted)).collect();
+        let min = files.iter().map(|file| file.min_values.get(name));
+        let max = files.iter().map(|file| file.max_values.get(name));
+        let null_count: UInt64Array = files.iter().map(|file| file.nulls(name)).collect();
         Some(Self {
-            min: array(&data_type, min, false)?,
-            max: array(&data_type, max, true)?,
+            min: array(data_type, min, false)?,
+            max: array(data_type, max, true)?,
             null_count: Arc::new(null_count),
-            data_type,
         })
     }
-}
-
-fn type_of(schema: &Schema, dotted: &str) -> Option<DataType> {
-    let mut fields = schema.fields();
-    let mut names = dotted.split('.').peekable();
-    while let Some(name) = names.next() {
-        let (_, field) = fields.find(name)?;
-        match (names.peek(), field.data_type()) {
-            (None, data_type) => return Some(data_type.clone()),
-            (Some(_), DataType::Struct(members)) => fields = members,
-            (Some(_), _) => return None,
-        }
-    }
-    None
 }
 
 fn array<'a>(

@@ -1,7 +1,7 @@
 //! Where a lake is: a path or a URL, and what it takes to reach it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::meta::region::ProvideRegion;
@@ -58,7 +58,7 @@ fn parse_url(location: &str) -> Result<Url> {
         match scheme {
             "file" => {
                 let path = url.to_file_path().map_err(|()| anyhow!("{location:?} names no local path"))?;
-                return directory_url(path);
+                return directory_url(&path);
             }
             "s3" | "s3a" => {
                 url = Url::parse(&location.replacen("s3a://", "s3://", 1))?;
@@ -76,12 +76,12 @@ fn parse_url(location: &str) -> Result<Url> {
     if location.is_empty() {
         bail!("the lake's address is empty");
     }
-    directory_url(std::path::absolute(location).with_context(|| format!("the path {location:?}"))?)
+    directory_url(&std::path::absolute(location).with_context(|| format!("the path {location:?}"))?)
 }
 
-fn directory_url(path: PathBuf) -> Result<Url> {
+fn directory_url(path: &Path) -> Result<Url> {
     let url =
-        Url::from_directory_path(&path).map_err(|()| anyhow!("{} is no absolute path", path.display()))?;
+        Url::from_directory_path(path).map_err(|()| anyhow!("{} is no absolute path", path.display()))?;
     // Parsing once more resolves `..`.
     Ok(Url::parse(url.as_str())?)
 }

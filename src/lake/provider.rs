@@ -11,7 +11,6 @@ use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
@@ -46,8 +45,6 @@ pub(crate) struct LakeTable {
     store_url: ObjectStoreUrl,
     files: Vec<PartitionedFile>,
     bounds: Arc<FileBounds>,
-    /// The schema that predicates over files are built in: members of structs are columns here.
-    pruning_schema: SchemaRef,
 }
 
 /// What the log knows of the files: one array element a file.
@@ -74,7 +71,6 @@ impl LakeTable {
             TableSchema::builder(Arc::new(Schema::new(stored))).with_table_partition_cols(partition).build();
         Ok(Self {
             schema: source_schema.table_schema().clone(),
-            pruning_schema: bounds.pruning_schema(&schema),
             source_schema,
             store_url: store_url(root)?,
             files: partitioned,
@@ -87,12 +83,10 @@ impl LakeTable {
         let Some(predicate) = conjunction(filters.iter().cloned()) else {
             return Ok(vec![true; self.files.len()]);
         };
-        let predicate = predicate.transform(|expr| Ok(member_as_column(expr, &self.pruning_schema)))?.data;
-        let schema = DFSchema::try_from(self.pruning_schema.clone())?;
+        let schema = DFSchema::try_from(self.schema.clone())?;
         let predicate = state.create_physical_expr(predicate, &schema)?;
-        let predicate = PruningPredicateBuilder::new()
-            .with_file_schema(self.pruning_schema.clone())
-            .try_build(predicate)?;
+        let predicate =
+            PruningPredicateBuilder::new().with_file_schema(self.schema.clone()).try_build(predicate)?;
         predicate.prune(self.bounds.as_ref())
     }
 
@@ -215,22 +209,10 @@ impl FileBounds {
                 continue;
             }
             let values = ScalarValue::iter_to_array(values)?;
-            let data_type = field.data_type().clone();
-            columns.insert(
-                field.name().clone(),
-                ColumnBounds { data_type, min: values.clone(), max: values, null_count },
-            );
+            columns
+                .insert(field.name().clone(), ColumnBounds { min: values.clone(), max: values, null_count });
         }
         Ok(Self { columns, rows })
-    }
-
-    /// The table's columns, and those members of structs that have statistics.
-    fn pruning_schema(&self, schema: &Schema) -> SchemaRef {
-        let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-        for (name, bounds) in self.columns.iter().filter(|(name, _)| name.contains('.')) {
-            fields.push(Arc::new(Field::new(name, bounds.data_type.clone(), true)));
-        }
-        Arc::new(Schema::new(fields))
     }
 
     /// Gives a file its statistics, by which DataFusion orders the files of a top-n query.
@@ -293,31 +275,6 @@ impl PruningStatistics for FileBounds {
     }
 }
 
-/// `useridentity['accountid']` as the column `useridentity.accountid`, if the log has its bounds.
-///
-/// DataFusion cannot prune by a member of a struct, but by a column of that name.
-fn member_as_column(expr: Expr, pruning_schema: &Schema) -> Transformed<Expr> {
-    match member_path(&expr).filter(|path| pruning_schema.column_with_name(path).is_some()) {
-        Some(path) => Transformed::yes(Expr::Column(Column::new_unqualified(path))),
-        None => Transformed::no(expr),
-    }
-}
-
-fn member_path(expr: &Expr) -> Option<String> {
-    let Expr::ScalarFunction(function) = expr else { return None };
-    let (base, members) = function.args.split_first().filter(|_| function.func.name() == "get_field")?;
-    let mut path = match base {
-        Expr::Column(column) => column.name.clone(),
-        other => member_path(other)?,
-    };
-    for member in members {
-        let Expr::Literal(member, _) = member else { return None };
-        path.push('.');
-        path.push_str(member.try_as_str()??);
-    }
-    Some(path)
-}
-
 fn with_views(schema: &Schema) -> Schema {
     let field = |field: &Arc<Field>| match field.data_type() {
         DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
@@ -328,7 +285,7 @@ fn with_views(schema: &Schema) -> Schema {
 
 fn partitioned_file(root: &Url, file: &DataFile, partition: &[Arc<Field>]) -> Result<PartitionedFile> {
     let table = Path::from_url_path(root.path())?;
-    let location = Path::from_iter(table.parts().chain(file.path.parts()));
+    let location = table.parts().chain(file.path.parts()).collect();
     let last_modified = DateTime::from_timestamp_millis(file.modification_time).unwrap_or_default();
     let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
         location,
