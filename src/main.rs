@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use trailq::commands::{generate, ingest, query, sql};
+use trailq::commands::{demo, generate, ingest, query, sql};
 
 /// The CloudTrail lake that you run yourself
 ///
@@ -15,6 +15,8 @@ use trailq::commands::{generate, ingest, query, sql};
 #[command(version, about, propagate_version = true)]
 #[command(after_help = "Logs go to standard error; TRAILQ_LOG=info shows more of them, TRAILQ_LOG=off none.")]
 enum Command {
+    /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
+    Demo(demo::Args),
     /// Put CloudTrail log files into the lake, each of them once
     Ingest(ingest::Args),
     /// Ask the events in SQL
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
             stop_on_signal(stop.clone());
             Box::pin(ingest::run(args, stop)).await
         }
+        Command::Demo(args) => Box::pin(demo::run(args)).await,
         Command::Sql(args) => Box::pin(sql::run(args)).await,
         Command::Query(args) => Box::pin(query::run(args)).await,
         Command::Generate(args) => generate::run(args),
