@@ -199,11 +199,10 @@ impl FileBounds {
         let rows: Vec<Option<u64>> = stats.iter().map(|stats| stats.num_records).collect();
         for (index, field) in partition.iter().enumerate() {
             let values = files.iter().map(|file| file.partition_values[index].clone());
-            let nulls =
-                files.iter().zip(&rows).map(|(file, rows)| match file.partition_values[index].is_null() {
-                    true => *rows,
-                    false => Some(0),
-                });
+            let nulls = files
+                .iter()
+                .zip(&rows)
+                .map(|(file, rows)| if file.partition_values[index].is_null() { *rows } else { Some(0) });
             let null_count: ArrayRef = Arc::new(nulls.collect::<UInt64Array>());
             if files.is_empty() {
                 continue;

@@ -1,5 +1,7 @@
 //! Figures, printed: `cargo test --release --lib lake -- --nocapture measure`.
 
+#![allow(clippy::print_stdout, reason = "figures are what these tests are for")]
+
 use std::time::Instant;
 
 use chrono::TimeDelta;
