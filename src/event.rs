@@ -89,7 +89,7 @@ impl EventBuilder {
         let bytes = &file.bytes;
         let mut sink = |row: &Row, start: usize, end: usize, index: i32| {
             let text = std::str::from_utf8(&bytes[start..end]).map_err(|_| "invalid_utf8")?;
-            let time = appended.note(row, text, start);
+            let time = appended.note(row, text, start).near(origin.log_date);
             columns.append(row, text, start, time, index, origin);
             Ok(())
         };
@@ -116,6 +116,19 @@ pub fn empty_batch() -> RecordBatch {
 struct RowTime {
     micros: Option<i64>,
     date: Option<i32>,
+}
+
+/// How many days before and after its file's date a row may be filed. CloudTrail delivers within
+/// minutes, and after a failure of S3 tries again for 30 days.
+const FILED_NEAR: std::ops::RangeInclusive<i32> = -45..=2;
+
+impl RowTime {
+    /// Files rows of wild times under their log file's date: every date of a batch becomes a file
+    /// of its own, and a log file must not be able to make thousands of them.
+    fn near(self, log_date: Option<i32>) -> Self {
+        let near = |date: i32| log_date.is_none_or(|log_date| FILED_NEAR.contains(&(date - log_date)));
+        RowTime { date: self.date.filter(|date| near(*date)), ..self }
+    }
 }
 
 impl Appended {
@@ -171,9 +184,9 @@ fn canonical_time(text: &[u8]) -> Option<i64> {
         return None;
     }
     let number = |from: usize, to: usize| {
-        text[from..to].iter().try_fold(0u32, |sum, digit| {
-            digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
-        })
+        text[from..to]
+            .iter()
+            .try_fold(0u32, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
     };
     let year = i32::try_from(number(0, 4)?).ok()?;
     let date = chrono::NaiveDate::from_ymd_opt(year, number(5, 7)?, number(8, 10)?)?;

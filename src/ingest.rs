@@ -58,14 +58,23 @@ const LOOK_UP: usize = 1000;
 const KIB: u64 = 1024;
 
 /// Says what there is to ingest where no lake exists yet.
-pub async fn preview(options: &Options, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Summary> {
+pub async fn preview(
+    options: &Options,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<Summary> {
     start(None, options, progress, stop).await
 }
 
 /// Ingests until the sources end or `stop` is cancelled, and says what was done.
 ///
 /// After `stop` what has been read is still committed. `progress` can be looked at meanwhile.
-pub async fn run(lake: &Lake, options: &Options, progress: &Arc<Progress>, stop: &CancellationToken) -> Result<Summary> {
+pub async fn run(
+    lake: &Lake,
+    options: &Options,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<Summary> {
     start(Some(lake), options, progress, stop).await
 }
 
@@ -143,7 +152,12 @@ async fn sift(
                 Some(size) => {
                     if size != candidate.size {
                         let log_file = &candidate.log_file;
-                        warn!(log_file, was = size, is = candidate.size, "changed since it was ingested; left as it was");
+                        warn!(
+                            log_file,
+                            was = size,
+                            is = candidate.size,
+                            "changed since it was ingested; left as it was"
+                        );
                         progress.changed();
                     }
                     progress.known(candidate.size);

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn bombs_and_oversized_files_are_refused() {
-        let code = |stored: &[u8], limits: &Limits| LogFile::read(stored, limits).err().map(|error| error.code());
+        let code =
+            |stored: &[u8], limits: &Limits| LogFile::read(stored, limits).err().map(|error| error.code());
         let nested = zstd::encode_all(&vec![b' '; 64 << 20][..], 3).unwrap();
         assert_eq!(code(&nested, &Limits::default()), Some("decompression_bomb"));
         let stored = gzip(&vec![b' '; 64 << 20]);

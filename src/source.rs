@@ -179,8 +179,14 @@ impl Lister<'_> {
             None => object.uri(),
             Some(base) => format!("{}/{}", base.trim_end_matches('/'), object.key),
         };
-        self.send(Candidate { place: Place::S3(object), log_file, size: listed.size, etag: listed.etag, key: Some(key) })
-            .await;
+        self.send(Candidate {
+            place: Place::S3(object),
+            log_file,
+            size: listed.size,
+            etag: listed.etag,
+            key: Some(key),
+        })
+        .await;
     }
 
     /// What the key says, if it is that of a log file that is wanted; else counts why not.
@@ -211,7 +217,8 @@ impl Lister<'_> {
         if path.exists() {
             return self.named_file(path).await;
         }
-        let pattern = glob::glob(source).with_context(|| format!("{source} is no file, and no pattern either"))?;
+        let pattern =
+            glob::glob(source).with_context(|| format!("{source} is no file, and no pattern either"))?;
         let mut matches = 0u64;
         for path in pattern {
             let path = path.with_context(|| format!("matching {source}"))?;

@@ -56,7 +56,10 @@ impl S3 {
         let answer = answer.map_err(explain).with_context(|| format!("fetching {}", object.uri()))?;
         let size = answer.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
         if size > limit {
-            bail!("fetching {}: {size} bytes are more than the {limit} that a log file may have", object.uri());
+            bail!(
+                "fetching {}: {size} bytes are more than the {limit} that a log file may have",
+                object.uri()
+            );
         }
         let body = answer.body.collect().await.with_context(|| format!("fetching {}", object.uri()))?;
         Ok(body.to_vec())
@@ -146,7 +149,9 @@ fn custom_endpoint(config: &SdkConfig) -> bool {
 /// The SDK's `Display` says only "service error"; this has the service's own words.
 fn explain<E: std::error::Error + Send + Sync + 'static>(error: E) -> anyhow::Error {
     let text = DisplayErrorContext(&error).to_string();
-    let hint = if text.contains("the credential provider was not enabled") || text.contains("no providers in chain") {
+    let hint = if text.contains("the credential provider was not enabled")
+        || text.contains("no providers in chain")
+    {
         " (no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
     } else {
         ""

@@ -58,10 +58,10 @@ const QUESTIONS: [(&str, &str); 5] = [
 ];
 
 /// Rows of an answer that the walk shows.
-const SHOWN_ROWS: usize = 14;
+const SHOWN_ROWS: usize = 13;
 
 /// Columns of a table where the terminal does not say.
-const WIDTH: u16 = 118;
+const WIDTH: u16 = 120;
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<ExitCode> {
@@ -70,7 +70,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         ensure_new(dir)?;
         dir.clone()
     } else {
-        temporary = tempfile::Builder::new().prefix("trailq-demo-").tempdir().context("making a temporary directory")?;
+        temporary = tempfile::Builder::new()
+            .prefix("trailq-demo-")
+            .tempdir()
+            .context("making a temporary directory")?;
         temporary.path().to_path_buf()
     };
     let mut out = std::io::stdout();
@@ -84,7 +87,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 async fn walk(dir: &Path, kept: Option<&Path>, out: &mut (dyn Write + Send)) -> Result<()> {
     let started = Instant::now();
     let (logs, lake) = (dir.join("logs"), dir.join("lake"));
-    writeln!(out, "trailq demo: three days in the CloudTrail logs of a small bookshop, and an intruder in them.\n")?;
+    writeln!(
+        out,
+        "trailq demo: three days in the CloudTrail logs of a small bookshop, and an intruder in them.\n"
+    )?;
     make_logs(&logs, out)?;
     let lake_at = lake.to_string_lossy().into_owned();
     ingest_logs(&logs, &lake_at, out).await?;
@@ -100,7 +106,11 @@ async fn walk(dir: &Path, kept: Option<&Path>, out: &mut (dyn Write + Send)) -> 
 
 fn make_logs(logs: &Path, out: &mut dyn Write) -> Result<()> {
     let made = generate::write_directory(&Sample::sample(), &SigningKey::demonstration()?, logs)?;
-    writeln!(out, "1. The logs: {} log files and {} signed digests, as CloudTrail puts them into a bucket.", made.log_files, made.digests)?;
+    writeln!(
+        out,
+        "1. The logs: {} log files and {} signed digests, as CloudTrail puts them into a bucket.",
+        made.log_files, made.digests
+    )?;
     Ok(())
 }
 
@@ -118,7 +128,10 @@ async fn ingest_logs(logs: &Path, lake: &str, out: &mut dyn Write) -> Result<()>
     let lake = Lake::open_or_create(lake).await?;
     let progress = Arc::new(Progress::default());
     let summary = ingest::run(&lake, &options, &progress, &CancellationToken::new()).await?;
-    ensure!(summary.quarantined.is_empty() && summary.failed == 0, "the sample logs did not ingest whole: {summary:?}");
+    ensure!(
+        summary.quarantined.is_empty() && summary.failed == 0,
+        "the sample logs did not ingest whole: {summary:?}"
+    );
     writeln!(
         out,
         "2. trailq ingest: {} events in {:.2} s, as Parquet in a Delta table. A second run would add nothing.",
@@ -151,12 +164,17 @@ async fn check_digests(logs: &Path, session: &Session, out: &mut dyn Write) -> R
 
 async fn ingested_hashes(session: &Session) -> Result<HashMap<String, [u8; 32]>> {
     let mut hashes = HashMap::new();
-    for batch in session.collect("SELECT cast(key AS varchar), cast(sha256 AS varchar) FROM log_files", &[]).await? {
-        let text = |column: usize| arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Utf8);
+    for batch in
+        session.collect("SELECT cast(key AS varchar), cast(sha256 AS varchar) FROM log_files", &[]).await?
+    {
+        let text =
+            |column: usize| arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Utf8);
         let (keys, sums) = (text(0)?, text(1)?);
         let (keys, sums) = (keys.as_string::<i32>(), sums.as_string::<i32>());
         for (key, sum) in keys.iter().zip(sums) {
-            if let (Some(key), Some(sum)) = (key, sum.and_then(hex_decode).and_then(|sum| sum.try_into().ok())) {
+            if let (Some(key), Some(sum)) =
+                (key, sum.and_then(hex_decode).and_then(|sum| sum.try_into().ok()))
+            {
                 hashes.insert(key.to_owned(), sum);
             }
         }
@@ -212,7 +230,10 @@ fn say_what_next(kept: Option<&Path>, out: &mut dyn Write) -> Result<()> {
     }
     writeln!(out, "  trailq query list                          questions that are ready to ask")?;
     writeln!(out, "  trailq query run trail-tampering           one of them, of {lake}")?;
-    writeln!(out, "  trailq sql \"SELECT …\"                      anything else, in the SQL that you have for Athena")?;
+    writeln!(
+        out,
+        "  trailq sql \"SELECT …\"                      anything else, in the SQL that you have for Athena"
+    )?;
     Ok(())
 }
 

@@ -145,7 +145,8 @@ async fn show(progress: Arc<Progress>) {
 
 async fn show_bar(progress: &Progress) {
     let template = "{spinner} {bar:30} {msg}  {elapsed} elapsed, {eta} left";
-    let style = indicatif::ProgressStyle::with_template(template).unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    let style = indicatif::ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
     let bar = Cleared(indicatif::ProgressBar::new(0).with_style(style.progress_chars("█▉▊▋▌▍▎▏ ")));
     let started = std::time::Instant::now();
     loop {
@@ -186,7 +187,16 @@ async fn show_lines(progress: &Progress) {
         let (done, done_bytes) = progress.done_so_far();
         let events = progress.events_so_far();
         let rate = count_rate(events, started.elapsed());
-        info!(files = done, found, listed = all, bytes = done_bytes, found_bytes, events, events_per_second = rate, "ingesting");
+        info!(
+            files = done,
+            found,
+            listed = all,
+            bytes = done_bytes,
+            found_bytes,
+            events,
+            events_per_second = rate,
+            "ingesting"
+        );
     }
 }
 
@@ -223,9 +233,11 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
     if summary.failed > 0 {
         row("  failed", thousands(summary.failed));
     }
-    for (name, count) in
-        [("left out by the filter", summary.filtered), ("digest files", summary.digests), ("other files", summary.others)]
-    {
+    for (name, count) in [
+        ("left out by the filter", summary.filtered),
+        ("digest files", summary.digests),
+        ("other files", summary.others),
+    ] {
         if count > 0 {
             row(&format!("{name} (not read)"), thousands(count));
         }
@@ -238,9 +250,12 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
         row("  odd values in them, kept", odd_values(summary));
     }
     row("quarantined", quarantined(summary));
-    let commits = summary.version.map_or_else(|| "none".to_owned(), |version| {
-        format!("{}, now at version {version}, {} added", summary.commits, bytes(summary.lake_bytes))
-    });
+    let commits = summary.version.map_or_else(
+        || "none".to_owned(),
+        |version| {
+            format!("{}, now at version {version}, {} added", summary.commits, bytes(summary.lake_bytes))
+        },
+    );
     row("commits", commits);
     let seconds = summary.elapsed.as_secs_f64();
     let rate = format!(
@@ -284,7 +299,9 @@ fn quarantined(summary: &Summary) -> String {
 fn hint(summary: &Summary, args: &Args) -> Option<String> {
     let lake = if args.lake == "./trailq-lake" { String::new() } else { format!(" --lake {}", args.lake) };
     if summary.stopped {
-        return Some("Stopped early; what was read is in the lake. Run the same command again to go on.".to_owned());
+        return Some(
+            "Stopped early; what was read is in the lake. Run the same command again to go on.".to_owned(),
+        );
     }
     if !summary.quarantined.is_empty() {
         let sql = "SELECT log_file, record_index, reason, detail FROM quarantine";

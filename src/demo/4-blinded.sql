@@ -1,11 +1,11 @@
 -- Who stopped what watches, and did it work?
-SELECT eventtime,
+SELECT substr(eventtime, 12, 8) AS time,
        eventname,
-       errorcode,
-       useridentity.arn         AS arn,
-       useridentity.accesskeyid AS accesskeyid,
+       coalesce(errorcode, 'done') AS outcome,
+       split_part(useridentity.arn, '/', -1) AS who,
        sourceipaddress,
-       requestparameters
+       coalesce(split_part(json_extract_scalar(requestparameters, '$.name'), '/', -1),
+                json_extract_scalar(requestparameters, '$.detectorId')) AS what
 FROM cloudtrail_logs
 WHERE eventname IN ('StopLogging', 'DeleteTrail', 'DeleteDetector', 'StartLogging', 'CreateDetector')
 ORDER BY eventtime

@@ -1,13 +1,16 @@
 -- Which data was taken with the session in production?
 SELECT eventname,
-       errorcode,
-       count(*)               AS calls,
-       min(eventtime)         AS first_seen,
-       max(eventtime)         AS last_seen,
-       max(requestparameters) AS for_example
+       coalesce(errorcode, 'done') AS outcome,
+       count(*) AS calls,
+       substr(min(eventtime), 12, 8) AS first_seen,
+       substr(max(eventtime), 12, 8) AS last_seen,
+       max(coalesce(json_extract_scalar(requestparameters, '$.key'),
+                    json_extract_scalar(requestparameters, '$.bucketName'),
+                    json_extract_scalar(requestparameters, '$.snapshotId'),
+                    json_extract_scalar(requestparameters, '$.volumeId'))) AS for_example
 FROM cloudtrail_logs
 WHERE (useridentity.accesskeyid = 'ASIAROSAMNT77EXAMPLE'
        AND eventname IN ('ListObjects', 'GetObject', 'CreateSnapshot', 'ModifySnapshotAttribute'))
    OR eventname = 'SharedSnapshotCopyInitiated'
-GROUP BY eventname, errorcode
-ORDER BY first_seen
+GROUP BY eventname, outcome
+ORDER BY min(eventtime)

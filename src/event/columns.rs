@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBufferBuilder, Date32Builder, Int32Builder, ListArray, MapArray, RecordBatch, StringBuilder,
-    StructArray, TimestampMicrosecondBuilder, new_null_array,
+    ArrayRef, BooleanBufferBuilder, Date32Builder, Int32Builder, ListArray, MapArray, RecordBatch,
+    StringBuilder, StructArray, TimestampMicrosecondBuilder, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field as ArrowField, FieldRef, Fields, Schema};
@@ -85,7 +85,15 @@ impl Columns {
     }
 
     /// Appends a record: `text`, which starts at offset `base` of the file.
-    pub(super) fn append(&mut self, row: &Row, text: &str, base: usize, time: RowTime, index: i32, origin: &Origin) {
+    pub(super) fn append(
+        &mut self,
+        row: &Row,
+        text: &str,
+        base: usize,
+        time: RowTime,
+        index: i32,
+        origin: &Origin,
+    ) {
         for (leaf, column) in row.leaves.iter().zip(&mut self.leaves) {
             append_leaf(column, *leaf, text, base, &mut self.scratch);
         }
@@ -147,7 +155,9 @@ impl Columns {
     fn finish_shape(&mut self, shape: &Shape, data_type: &DataType) -> ArrayRef {
         match (shape, data_type) {
             (Shape::Leaf { slot, .. }, _) => Arc::new(self.leaves[*slot].finish()),
-            (Shape::Struct { slot, node }, DataType::Struct(fields)) => self.finish_struct(*slot, node, fields),
+            (Shape::Struct { slot, node }, DataType::Struct(fields)) => {
+                self.finish_struct(*slot, node, fields)
+            }
             (Shape::List { slot, .. }, DataType::List(element)) => self.lists[*slot].finish(element),
             (Shape::Map { slot }, DataType::Map(entries, _)) => self.maps[*slot].finish(entries),
             _ => unreachable!("plan and schema come from one table"),
@@ -157,7 +167,8 @@ impl Columns {
     fn finish_struct(&mut self, slot: usize, node: &Node, fields: &Fields) -> ArrayRef {
         let present = NullBuffer::new(self.structs[slot].finish());
         let children = node.members.iter().zip(fields);
-        let arrays = children.map(|(member, field)| self.finish_shape(&member.shape, field.data_type())).collect();
+        let arrays =
+            children.map(|(member, field)| self.finish_shape(&member.shape, field.data_type())).collect();
         Arc::new(StructArray::new(fields.clone(), arrays, Some(present)))
     }
 }

@@ -189,7 +189,13 @@ impl Reader<'_, '_> {
         }
         let kind = if span.kind == Type::Null { "null" } else { "a value that is no object" };
         let index = self.index();
-        self.push(Some(index), start, span.end - start, "not_a_record", format!("{kind} where a record should be"));
+        self.push(
+            Some(index),
+            start,
+            span.end - start,
+            "not_a_record",
+            format!("{kind} where a record should be"),
+        );
         Ok(())
     }
 
@@ -210,7 +216,8 @@ impl Reader<'_, '_> {
         let end = self.next_record(limit.min(start + 1), limit).or(balanced);
         let Some(end) = end else {
             let reason = if error.at >= self.bytes.len() { "cut_off" } else { "invalid_json" };
-            let index = (start < self.bytes.len() && self.bytes[start..].contains(&b'{')).then(|| self.index());
+            let index =
+                (start < self.bytes.len() && self.bytes[start..].contains(&b'{')).then(|| self.index());
             self.push(index, start, self.bytes.len() - start, reason, error.to_string());
             self.cursor = Cursor::new(self.bytes, self.bytes.len());
             return false;
@@ -275,7 +282,14 @@ impl Reader<'_, '_> {
         self.next_index - 1
     }
 
-    fn push(&mut self, record_index: Option<i32>, start: usize, length: usize, reason: &'static str, detail: String) {
+    fn push(
+        &mut self,
+        record_index: Option<i32>,
+        start: usize,
+        length: usize,
+        reason: &'static str,
+        detail: String,
+    ) {
         self.broken.push(Broken { record_index, byte_offset: start, byte_length: length, reason, detail });
     }
 }

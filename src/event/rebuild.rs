@@ -14,7 +14,8 @@ use crate::json::{Cursor, write_string};
 /// the columns of the schema, in any order, also as views.
 pub fn record_json(batch: &RecordBatch, row: usize) -> Result<String> {
     let text = |name: &str| -> Result<Option<String>> {
-        let column = batch.column_by_name(name).with_context(|| format!("no column {name} to rebuild the record"))?;
+        let column =
+            batch.column_by_name(name).with_context(|| format!("no column {name} to rebuild the record"))?;
         let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?;
         Ok(column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned()))
     };

@@ -280,7 +280,13 @@ impl Row {
         self.oddities = Oddities::default();
     }
 
-    fn member(&mut self, cursor: &mut Cursor, bytes: &[u8], key: Span, guess: &mut usize) -> Result<(), Invalid> {
+    fn member(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        key: Span,
+        guess: &mut usize,
+    ) -> Result<(), Invalid> {
         let root = &PLAN.root;
         let name = &bytes[key.inner()];
         if let Some(index) = root.find(name, guess) {
@@ -346,7 +352,12 @@ impl Row {
     }
 
     #[inline]
-    fn field(&mut self, cursor: &mut Cursor, bytes: &[u8], shape: &Shape) -> Result<(Span, Fidelity), Invalid> {
+    fn field(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        shape: &Shape,
+    ) -> Result<(Span, Fidelity), Invalid> {
         let next = cursor.peek();
         let start = cursor.at();
         let fidelity = match (shape, next) {
@@ -406,7 +417,13 @@ impl Row {
         Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
     }
 
-    fn list(&mut self, cursor: &mut Cursor, bytes: &[u8], slot: usize, node: &Node) -> Result<Fidelity, Invalid> {
+    fn list(
+        &mut self,
+        cursor: &mut Cursor,
+        bytes: &[u8],
+        slot: usize,
+        node: &Node,
+    ) -> Result<Fidelity, Invalid> {
         // The elements' leaves go to a list of their own, so it leaves the row while it grows.
         let mut list = std::mem::take(&mut self.lists[slot]);
         list.present = true;
@@ -498,7 +515,9 @@ impl Row {
         match (kind, span.kind) {
             (_, Type::Null) => (Leaf::Absent, Fidelity::Null),
             (LeafKind::Json, _) | (LeafKind::Flag, Type::True | Type::False) => (raw, Fidelity::Exact),
-            (LeafKind::Text, Type::PlainString) => (Leaf::Plain(span.start + 1, span.end - 1), Fidelity::Exact),
+            (LeafKind::Text, Type::PlainString) => {
+                (Leaf::Plain(span.start + 1, span.end - 1), Fidelity::Exact)
+            }
             (LeafKind::Text, Type::EscapedString) => {
                 let whole = std::str::from_utf8(&bytes[span.inner()])
                     .is_ok_and(|inside| !inside.contains("\\u") || unescape(inside, &mut String::new()));

@@ -193,7 +193,8 @@ pub const ACCOUNT: &str = "account";
 pub const REGION: &str = "region";
 /// The date in the object key.
 pub const LOG_DATE: &str = "log_date";
-/// The partition: the UTC date of `event_time`, or else `log_date`.
+/// The partition: the UTC date of `event_time`, or else `log_date`; also `log_date` where the two are
+/// more than some weeks apart, so that no log file can spread its rows over the centuries.
 pub const EVENT_DATE: &str = "event_date";
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {

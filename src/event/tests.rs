@@ -3,8 +3,12 @@ use arrow::array::{Array, AsArray, Int32Array, StringArray, StructArray};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const ORIGIN: Origin =
-    Origin { log_file: "s3://b/k", account: Some("111122223333"), region: Some("eu-west-1"), log_date: Some(20_000) };
+const ORIGIN: Origin = Origin {
+    log_file: "s3://b/k",
+    account: Some("111122223333"),
+    region: Some("eu-west-1"),
+    log_date: Some(20_000),
+};
 
 fn file(text: &[u8]) -> LogFile {
     LogFile::read(text, &crate::log_file::Limits::default()).unwrap()
@@ -87,11 +91,10 @@ fn odd_values_keep_the_row_and_the_value_and_are_counted() {
     assert_eq!(odd(r#"{"userIdentity":{"accesskeyid":"A","new":{"x":[1]}}}"#).other_case, 1);
     assert_eq!(odd(r#"{"userIdentity":{"arn":"a","arn":"b"}}"#).duplicate_key, 1);
     assert_eq!(odd(r#"{"resources":[{"arn":"a"}]}"#).other_case, 1);
-    assert_eq!(odd(r#"{"eventName":"a","eventName":{"b":1}}"#), Oddities {
-        wrong_type: 1,
-        duplicate_key: 1,
-        ..Oddities::default()
-    });
+    assert_eq!(
+        odd(r#"{"eventName":"a","eventName":{"b":1}}"#),
+        Oddities { wrong_type: 1, duplicate_key: 1, ..Oddities::default() }
+    );
     assert_eq!(odd(r#"{"requestId":"a","requestID":null,"RequestID":5}"#).other_case, 1);
     assert_eq!(odd(r#"{"userIdentity":{"userName":null,"sessionContext":null}}"#).total(), 0);
 }
@@ -129,6 +132,19 @@ fn rows_without_a_time_go_to_the_date_of_their_file() {
     let date = batch.column_by_name("event_date").unwrap();
     assert_eq!(date.as_primitive::<arrow::datatypes::Date32Type>().value(0), 20_000);
     assert_eq!((appended.min_event_time, cell(&batch, "eventid").unwrap()), (None, "e".to_owned()));
+}
+
+#[test]
+fn rows_of_wild_times_go_to_the_date_of_their_file() {
+    let date = |time: &str| {
+        let (_, batch) = record(&format!("{{\"eventTime\":\"{time}\"}}"));
+        batch.column_by_name("event_date").unwrap().as_primitive::<arrow::datatypes::Date32Type>().value(0)
+    };
+    // The file is of 2024-10-04, day 20,000.
+    assert_eq!(date("2024-10-03T23:59:59Z"), 19_999);
+    assert_eq!(date("2024-09-04T00:00:00Z"), 19_970);
+    assert_eq!(date("1999-01-01T00:00:00Z"), 20_000);
+    assert_eq!(date("2031-01-01T00:00:00Z"), 20_000);
 }
 
 #[test]
@@ -202,7 +218,15 @@ fn several_documents_and_bare_records_are_read() {
 
 #[test]
 fn what_is_no_log_file_is_refused_whole() {
-    for text in ["{}", "[1", "hello", r#"{"awsAccountId":"1","logFiles":[]}"#, r#"{"Records":5}"#, "{\"a\":", "\u{FEFF}"] {
+    for text in [
+        "{}",
+        "[1",
+        "hello",
+        r#"{"awsAccountId":"1","logFiles":[]}"#,
+        r#"{"Records":5}"#,
+        "{\"a\":",
+        "\u{FEFF}",
+    ] {
         let mut builder = EventBuilder::new();
         let outcome = builder.append(&file(text.as_bytes()), &ORIGIN);
         let refused = outcome.as_ref().map_or(true, |appended| !appended.broken.is_empty());
@@ -235,12 +259,22 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn any_key() -> impl Strategy<Value = String> {
-    let real = ["type", "arn", "ARN", "accountId", "sessionContext", "attributes", "webIdFederationData", "userName"];
+    let real = [
+        "type",
+        "arn",
+        "ARN",
+        "accountId",
+        "sessionContext",
+        "attributes",
+        "webIdFederationData",
+        "userName",
+    ];
     prop_oneof![3 => prop::sample::select(real.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
 }
 
 fn any_record() -> impl Strategy<Value = Value> {
-    let names: Vec<&str> = schema::RECORD.iter().map(|field| field.name).chain(["eventId", "EVENTNAME"]).collect();
+    let names: Vec<&str> =
+        schema::RECORD.iter().map(|field| field.name).chain(["eventId", "EVENTNAME"]).collect();
     let key = prop_oneof![6 => prop::sample::select(names).prop_map(str::to_owned), 1 => any::<String>()];
     prop::collection::btree_map(key, any_json(), 0..12)
         .prop_map(|members| Value::Object(members.into_iter().collect()))

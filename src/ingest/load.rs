@@ -48,7 +48,12 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn new(writer: LakeWriter, options: &Options, progress: Arc<Progress>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        writer: LakeWriter,
+        options: &Options,
+        progress: Arc<Progress>,
+        stop: CancellationToken,
+    ) -> Self {
         let share = options.memory_limit / 4 * 3 / options.threads.max(1);
         Loader {
             writer,
@@ -64,7 +69,11 @@ impl Loader {
     }
 
     /// Loads what comes until nothing more does; then writes what it has.
-    pub(super) fn run(mut self, files: &Mutex<mpsc::Receiver<Fetched>>, staged: &mpsc::Sender<Staged>) -> Result<()> {
+    pub(super) fn run(
+        mut self,
+        files: &Mutex<mpsc::Receiver<Fetched>>,
+        staged: &mpsc::Sender<Staged>,
+    ) -> Result<()> {
         loop {
             let next = files.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             let Some(fetched) = next else { break };
@@ -122,7 +131,13 @@ impl Loader {
         entry.max_event_time = time(appended.max_event_time);
         for broken in &appended.broken {
             let log_file = &candidate.log_file;
-            warn!(log_file, index = broken.record_index, reason = broken.reason, detail = broken.detail, "quarantined");
+            warn!(
+                log_file,
+                index = broken.record_index,
+                reason = broken.reason,
+                detail = broken.detail,
+                "quarantined"
+            );
             self.progress.quarantined(broken.reason, false);
             let bytes = broken_bytes(broken, file).to_vec();
             self.kept_bytes += bytes.len();

@@ -151,7 +151,11 @@ impl Progress {
             raw_bytes: self.raw_bytes.load(Relaxed),
             events: totals.committed.events,
             odd_values: totals.oddities,
-            quarantined: totals.quarantined.into_iter().map(|((why, whole), count)| (why, whole, count)).collect(),
+            quarantined: totals
+                .quarantined
+                .into_iter()
+                .map(|((why, whole), count)| (why, whole, count))
+                .collect(),
             failed: totals.failed,
             failures: totals.failures,
             digests: ignored.digests.load(Relaxed),

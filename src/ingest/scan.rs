@@ -107,7 +107,10 @@ impl PartitionStream for Files {
 }
 
 /// `false` when the query wants no more.
-fn send(output: &tokio::sync::mpsc::Sender<datafusion::error::Result<RecordBatch>>, batch: RecordBatch) -> bool {
+fn send(
+    output: &tokio::sync::mpsc::Sender<datafusion::error::Result<RecordBatch>>,
+    batch: RecordBatch,
+) -> bool {
     output.blocking_send(Ok(batch)).is_ok()
 }
 
@@ -134,4 +137,3 @@ impl Reader {
         }
     }
 }
-

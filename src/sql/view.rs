@@ -60,18 +60,19 @@ fn partitions() -> Vec<Expr> {
     ]
 }
 
-/// The range as conditions on the partition, which skips files, and on the time.
+/// The range as conditions on the time, or on the date for rows without one. Files are skipped by
+/// their statistics of both; the date alone would not do, since rows of wild times are filed elsewhere.
 fn bounds(range: TimeRange) -> Vec<Expr> {
-    let mut bounds = Vec::new();
-    if let Some(since) = range.since {
-        bounds.push(column(EVENT_DATE).gt_eq(date(since)));
-        bounds.push(column(EVENT_TIME).is_null().or(column(EVENT_TIME).gt_eq(instant(since))));
-    }
-    if let Some(until) = range.until {
-        bounds.push(column(EVENT_DATE).lt_eq(date(until)));
-        bounds.push(column(EVENT_TIME).is_null().or(column(EVENT_TIME).lt(instant(until))));
-    }
-    bounds
+    let timeless = || column(EVENT_TIME).is_null();
+    let since = range.since.map(|since| {
+        let dated = timeless().and(column(EVENT_DATE).gt_eq(date(since)));
+        column(EVENT_TIME).gt_eq(instant(since)).or(dated)
+    });
+    let until = range.until.map(|until| {
+        let dated = timeless().and(column(EVENT_DATE).lt_eq(date(until)));
+        column(EVENT_TIME).lt(instant(until)).or(dated)
+    });
+    since.into_iter().chain(until).collect()
 }
 
 fn instant(time: DateTime<Utc>) -> Expr {
