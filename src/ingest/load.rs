@@ -172,7 +172,7 @@ impl Loader {
         if self.events.rows() > 0 {
             batch.events.push(self.events.finish());
         }
-        let written = Handle::current().block_on(self.writer.write(batch)).context("writing to the lake")?;
+        let written = self.writer.write_here(&Handle::current(), batch).context("writing to the lake")?;
         // The committer is gone only after an error of its own, which is the one to be told.
         let _ = staged.blocking_send(written);
         Ok(())

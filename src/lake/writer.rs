@@ -95,10 +95,24 @@ impl LakeWriter {
     /// After an error the lake is as before, and files already uploaded are deleted again as well
     /// as it can be done.
     pub async fn write(&self, batch: Batch) -> Result<Staged> {
-        let ingested_by = self.ingested_by.clone();
-        let encoded = tokio::task::spawn_blocking(move || EncodedBatch::of(batch, &ingested_by));
-        let EncodedBatch { events, ledger, quarantine, files } =
-            encoded.await?.context("encoding a batch")?;
+        let writer = self.clone();
+        let encoded = tokio::task::spawn_blocking(move || writer.encode(batch)).await??;
+        self.upload(encoded).await
+    }
+
+    /// The same for a thread that may block. Rows that are made, encoded and freed on one thread
+    /// give their memory back; on several, the allocator keeps some for each.
+    pub fn write_here(&self, runtime: &tokio::runtime::Handle, batch: Batch) -> Result<Staged> {
+        let encoded = self.encode(batch)?;
+        runtime.block_on(self.upload(encoded))
+    }
+
+    fn encode(&self, batch: Batch) -> Result<EncodedBatch> {
+        EncodedBatch::of(batch, &self.ingested_by).context("encoding a batch")
+    }
+
+    async fn upload(&self, encoded: EncodedBatch) -> Result<Staged> {
+        let EncodedBatch { events, ledger, quarantine, files } = encoded;
         let staged =
             Staged { events: adds(&events), ledger: adds(&ledger), quarantine: adds(&quarantine), files };
         let uploads = [(&self.events, events), (&self.log_files, ledger), (&self.quarantine, quarantine)];
