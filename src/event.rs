@@ -6,6 +6,7 @@
 //! as [`Broken`], with its place.
 
 mod columns;
+mod plan;
 mod reader;
 mod rebuild;
 mod record;
@@ -18,10 +19,12 @@ use chrono::{DateTime, Timelike};
 
 use crate::log_file::LogFile;
 use columns::Columns;
+use plan::PLAN;
+use reader::Place;
 pub use reader::{Broken, NotRecords};
 pub use rebuild::record_json;
 pub use record::Oddities;
-use record::{Leaf, PLAN, Row};
+use record::{Leaf, Row};
 
 /// Where a log file's rows say that they come from.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +90,7 @@ impl EventBuilder {
         let mut appended = Appended::default();
         let columns = &mut self.columns;
         let bytes = &file.bytes;
-        let mut sink = |row: &Row, start: usize, end: usize, index: i32| {
+        let mut sink = |row: &Row, Place { start, end, index }| {
             let text = std::str::from_utf8(&bytes[start..end]).map_err(|_| "invalid_utf8")?;
             let time = appended.note(row, text, start).near(origin.log_date);
             columns.append(row, text, start, time, index, origin);

@@ -122,7 +122,7 @@ fn list(
 /// Leaves out what the lake has, and what the sources name twice.
 async fn sift(
     lake: Option<Lake>,
-    (mut listed, lister): (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>),
+    (mut candidates, lister): (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>),
     wanted: mpsc::Sender<Candidate>,
     progress: Arc<Progress>,
     stop: CancellationToken,
@@ -132,7 +132,7 @@ async fn sift(
     loop {
         chunk.clear();
         let received = tokio::select! {
-            received = listed.recv_many(&mut chunk, LOOK_UP) => received,
+            received = candidates.recv_many(&mut chunk, LOOK_UP) => received,
             () = stop.cancelled() => 0,
         };
         if received == 0 {
@@ -168,7 +168,7 @@ async fn sift(
         }
     }
     // Ends a listing that still goes on: nobody takes what it finds any more.
-    drop(listed);
+    drop(candidates);
     drop(wanted);
     lister.await.context("the listing ended early")?
 }

@@ -24,7 +24,7 @@ pub struct Candidate {
     pub log_file: String,
     /// Stored bytes, as the listing says.
     pub size: u64,
-    /// The ETag, as the listing says.
+    /// The entity tag, as the listing says.
     pub etag: Option<String>,
     /// What its name says.
     pub key: Option<LogKey>,

@@ -20,7 +20,7 @@ pub struct Listed {
     pub key: String,
     /// Stored bytes.
     pub size: u64,
-    /// Its ETag, without quotes.
+    /// Its entity tag, without quotes.
     pub etag: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl Pages {
         let request = request.set_delimiter(self.delimiter.then(|| "/".to_owned()));
         let answer = request.set_continuation_token(self.token.take()).send().await.map_err(explain);
         let answer = answer.with_context(|| format!("listing s3://{}/{}", self.bucket, self.prefix))?;
-        self.token = answer.next_continuation_token.clone();
+        self.token = answer.next_continuation_token().map(str::to_owned);
         self.ended = self.token.is_none();
         let folders = answer.common_prefixes().iter().filter_map(|common| common.prefix.clone());
         let objects = answer.contents().iter().filter_map(listed);

@@ -29,7 +29,7 @@ Examples:
   trailq ingest './export/*.json.gz' --lake s3://my-lake-bucket/trailq
   trailq ingest ./bucket-copy --as s3://my-trail-bucket")]
 pub struct Args {
-    /// A directory, a file, a glob, or s3://BUCKET[/PREFIX] (repeatable)
+    /// A directory, a file, a glob, or an S3 URL (repeatable)
     #[arg(value_name = "SOURCE", required = true)]
     sources: Vec<String>,
 

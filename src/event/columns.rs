@@ -9,7 +9,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field as ArrowField, FieldRef, Fields, Schema};
 
-use super::record::{Leaf, List, Map, Node, PLAN, Row, Shape};
+use super::plan::{Node, PLAN, Shape};
+use super::record::{Leaf, List, Map, Row};
 use super::schema::{self, map_entries};
 use super::{Origin, RowTime};
 use crate::json::unescape;

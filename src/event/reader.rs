@@ -32,12 +32,21 @@ pub struct NotRecords(pub String);
 /// more is hostile or hopeless; its rest is set aside in one piece.
 const RESYNC_ATTEMPTS: usize = 4096;
 
-/// Reads the records of `bytes` in order. `sink` gets each whole one: its place, its index, its
-/// values; it may refuse it with a reason.
-pub(super) fn read(
-    bytes: &[u8],
-    row: &mut Row,
-    sink: &mut dyn FnMut(&Row, usize, usize, i32) -> Result<(), &'static str>,
+/// Where a record stands in the file.
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) index: i32,
+}
+
+/// Takes a whole record's values and its place; may refuse it with a reason.
+type Sink<'a> = dyn FnMut(&Row, Place) -> Result<(), &'static str> + 'a;
+
+/// Reads the records of `bytes` in order, and hands each whole one to `sink`.
+pub(super) fn read<'a>(
+    bytes: &'a [u8],
+    row: &'a mut Row,
+    sink: &'a mut Sink<'a>,
 ) -> Result<(i32, Vec<Broken>), NotRecords> {
     let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let cursor = Cursor::new(bytes, start);
@@ -50,7 +59,7 @@ struct Reader<'a, 'b> {
     bytes: &'a [u8],
     cursor: Cursor<'a>,
     row: &'b mut Row,
-    sink: &'b mut dyn FnMut(&Row, usize, usize, i32) -> Result<(), &'static str>,
+    sink: &'b mut Sink<'b>,
     next_index: i32,
     broken: Vec<Broken>,
 }
@@ -202,7 +211,7 @@ impl Reader<'_, '_> {
     fn deliver(&mut self, start: usize) {
         let index = self.index();
         let end = self.cursor.at();
-        if let Err(reason) = (self.sink)(self.row, start, end, index) {
+        if let Err(reason) = (self.sink)(self.row, Place { start, end, index }) {
             self.push(Some(index), start, end - start, reason, "the record is not valid UTF-8".to_owned());
         }
     }

@@ -5,134 +5,8 @@
 //! field, a number where a string is expected, a duplicate key) is noted with its place, so that
 //! the row can keep it.
 
-use std::sync::LazyLock;
-
-use super::schema::{Field, Kind, RECORD};
+use super::plan::{LeafKind, Node, PLAN, Shape};
 use crate::json::{Cursor, Invalid, Span, Type, unescape};
-
-/// How the members of an object fill the slots of a [`Row`].
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) members: Vec<Member>,
-}
-
-#[derive(Debug)]
-pub(super) struct Member {
-    name: &'static str,
-    pub(super) shape: Shape,
-}
-
-#[derive(Debug)]
-pub(super) enum Shape {
-    /// Index into [`Row::leaves`].
-    Leaf { slot: usize, kind: LeafKind },
-    /// Index into [`Row::present`].
-    Struct { slot: usize, node: Node },
-    /// Index into [`Row::lists`]; the members are leaves, with slots from 0.
-    List { slot: usize, node: Node },
-    /// Index into [`Row::maps`].
-    Map { slot: usize },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LeafKind {
-    Text,
-    Flag,
-    Json,
-}
-
-/// The slots of a record.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) root: Node,
-    pub(super) leaves: usize,
-    pub(super) structs: usize,
-    pub(super) lists: usize,
-    pub(super) maps: usize,
-    /// The slot of `eventTime`.
-    pub(super) event_time: usize,
-    event_version: usize,
-    event_id: usize,
-}
-
-pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-    let mut plan = Plan {
-        root: Node { members: Vec::new() },
-        leaves: 0,
-        structs: 0,
-        lists: 0,
-        maps: 0,
-        event_time: 0,
-        event_version: 0,
-        event_id: 0,
-    };
-    let root = plan.node(RECORD);
-    let slot_of = |name| match root.members.iter().find(|member| member.name == name).map(|m| &m.shape) {
-        Some(Shape::Leaf { slot, .. }) => *slot,
-        _ => unreachable!("{name} is a top-level scalar"),
-    };
-    (plan.event_time, plan.event_version) = (slot_of("eventTime"), slot_of("eventVersion"));
-    plan.event_id = slot_of("eventID");
-    plan.root = root;
-    plan
-});
-
-impl Plan {
-    fn node(&mut self, fields: &'static [Field]) -> Node {
-        let members = fields.iter().map(|field| Member { name: field.name, shape: self.shape(&field.kind) });
-        Node { members: members.collect() }
-    }
-
-    fn shape(&mut self, kind: &'static Kind) -> Shape {
-        match kind {
-            Kind::Text => self.leaf(LeafKind::Text),
-            Kind::Flag => self.leaf(LeafKind::Flag),
-            Kind::Json => self.leaf(LeafKind::Json),
-            Kind::Struct(fields) => {
-                let slot = next(&mut self.structs);
-                Shape::Struct { slot, node: self.node(fields) }
-            }
-            Kind::List(fields) => {
-                let leaf = |(slot, field): (usize, &Field)| Member {
-                    name: field.name,
-                    shape: Shape::Leaf { slot, kind: LeafKind::Text },
-                };
-                let node = Node { members: fields.iter().enumerate().map(leaf).collect() };
-                Shape::List { slot: next(&mut self.lists), node }
-            }
-            Kind::Map => Shape::Map { slot: next(&mut self.maps) },
-        }
-    }
-
-    fn leaf(&mut self, kind: LeafKind) -> Shape {
-        Shape::Leaf { slot: next(&mut self.leaves), kind }
-    }
-}
-
-fn next(counter: &mut usize) -> usize {
-    *counter += 1;
-    *counter - 1
-}
-
-impl Node {
-    /// The member called `key`; `guess` is tried first, as records keep their order of fields.
-    #[inline]
-    fn find(&self, key: &[u8], guess: &mut usize) -> Option<usize> {
-        let count = self.members.len();
-        for step in 0..count {
-            let index = (*guess + step) % count;
-            if self.members[index].name.as_bytes() == key {
-                *guess = index + 1;
-                return Some(index);
-            }
-        }
-        None
-    }
-
-    fn find_in_other_case(&self, key: &str) -> Option<usize> {
-        self.members.iter().position(|member| member.name.eq_ignore_ascii_case(key))
-    }
-}
 
 /// Where a scalar's text stands in the file, and how to read it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -292,7 +166,7 @@ impl Row {
         if let Some(index) = root.find(name, guess) {
             return self.known(cursor, bytes, key, index, true);
         }
-        match in_other_case(root, name, key.kind) {
+        match root.find_in_other_case(name, key.kind) {
             Some(index) if self.seen[index].is_none() => self.known(cursor, bytes, key, index, false),
             twin => {
                 let value = cursor.value()?;
@@ -398,7 +272,7 @@ impl Row {
         while let Some(key) = cursor.key(first)? {
             first = false;
             let found = node.find(&bytes[key.inner()], &mut guess);
-            let other = || in_other_case(node, &bytes[key.inner()], key.kind);
+            let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
             let Some(index) = found.or_else(other) else {
                 cursor.value()?;
                 exact = false;
@@ -470,7 +344,7 @@ impl Row {
             first = false;
             let found = node.find(&bytes[key.inner()], &mut guess);
             let span = cursor.value()?;
-            let other = || in_other_case(node, &bytes[key.inner()], key.kind);
+            let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
             let Some(index) = found.or_else(other) else {
                 exact = false;
                 continue;
@@ -541,11 +415,7 @@ impl Row {
     /// `text` is the record, which starts at offset `base` of the file.
     pub(super) fn unmapped(&self, text: &str, base: usize, out: &mut String) {
         out.clear();
-        let lossy = |seen: &&Seen| match seen.fidelity {
-            Fidelity::Exact => !seen.canonical,
-            Fidelity::Null => !seen.canonical,
-            Fidelity::Lossy => true,
-        };
+        let lossy = |seen: &&Seen| seen.fidelity == Fidelity::Lossy || !seen.canonical;
         let known = self.seen.iter().flatten().filter(lossy).map(|seen| &seen.raw);
         for raw in known.chain(&self.unknown) {
             out.push(if out.is_empty() { '{' } else { ',' });
@@ -590,17 +460,6 @@ fn write_raw(raw: &Raw, text: &str, base: usize, out: &mut String) {
     out.push_str(&text[raw.key.start - base..raw.key.end - base]);
     out.push(':');
     out.push_str(&text[raw.value.start - base..raw.value.end - base]);
-}
-
-#[cold]
-fn in_other_case(node: &Node, key: &[u8], kind: Type) -> Option<usize> {
-    let key = std::str::from_utf8(key).ok()?;
-    if kind == Type::PlainString {
-        return node.find_in_other_case(key);
-    }
-    let mut plain = String::new();
-    unescape(key, &mut plain);
-    node.find_in_other_case(&plain)
 }
 
 impl List {

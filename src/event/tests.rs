@@ -309,7 +309,7 @@ proptest! {
         for id in ["1", "2", "3"] {
             prop_assert!(found.iter().any(|other| other == id), "{} is lost: {:?}", id, appended.broken);
         }
-        let kept = appended.rows as usize + appended.broken.len();
+        let kept = usize::try_from(appended.rows).unwrap() + appended.broken.len();
         prop_assert!(kept >= 4, "something vanished: {:?}", appended);
     }
 

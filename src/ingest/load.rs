@@ -26,7 +26,7 @@ pub(super) struct Fetched {
 }
 
 /// A batch is written after this time even if it is small: an interruption costs no more than that.
-const BATCH_AGE: Duration = Duration::from_secs(60);
+const BATCH_AGE: Duration = Duration::from_mins(1);
 
 /// Rows take their memory about five times while a batch is sorted and encoded: the batch itself,
 /// its sorted copy, the pages of the row group, and what is uploaded.

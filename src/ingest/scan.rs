@@ -43,7 +43,7 @@ pub async fn table_from(sources: &[String]) -> Result<Arc<dyn TableProvider>> {
         shares[index % parts].push(file);
     }
     let partition = |files: Vec<Candidate>| -> Arc<dyn PartitionStream> {
-        Arc::new(Files { schema: schema::schema(), files: files.into(), store: store.clone() })
+        Arc::new(Files { schema: schema::schema(), candidates: files.into(), store: store.clone() })
     };
     let table = StreamingTable::try_new(schema::schema(), shares.into_iter().map(partition).collect())?;
     Ok(Arc::new(table))
@@ -71,7 +71,7 @@ async fn list_all(sources: &[String]) -> Result<Vec<Candidate>> {
 #[derive(Debug)]
 struct Files {
     schema: SchemaRef,
-    files: Arc<[Candidate]>,
+    candidates: Arc<[Candidate]>,
     store: Arc<S3>,
 }
 
@@ -82,7 +82,7 @@ impl PartitionStream for Files {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
-        let (output, files, store) = (builder.tx(), self.files.clone(), self.store.clone());
+        let (output, files, store) = (builder.tx(), self.candidates.clone(), self.store.clone());
         builder.spawn_blocking(move || {
             let runtime = tokio::runtime::Handle::current();
             let mut reader = Reader { events: EventBuilder::new(), limits: Limits::default() };

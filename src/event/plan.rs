@@ -1,0 +1,141 @@
+//! Which value of a record goes where: the schema's table as a tree of numbered slots.
+
+use std::sync::LazyLock;
+
+use super::schema::{Field, Kind, RECORD};
+use crate::json::{Type, unescape};
+
+/// How the members of an object fill the slots of a [`Row`].
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) members: Vec<Member>,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// Index into [`Row::leaves`].
+    Leaf { slot: usize, kind: LeafKind },
+    /// Index into [`Row::present`].
+    Struct { slot: usize, node: Node },
+    /// Index into [`Row::lists`]; the members are leaves, with slots from 0.
+    List { slot: usize, node: Node },
+    /// Index into [`Row::maps`].
+    Map { slot: usize },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeafKind {
+    Text,
+    Flag,
+    Json,
+}
+
+/// The slots of a record.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) root: Node,
+    pub(super) leaves: usize,
+    pub(super) structs: usize,
+    pub(super) lists: usize,
+    pub(super) maps: usize,
+    /// The slot of `eventTime`.
+    pub(super) event_time: usize,
+    /// The slot of `eventVersion`.
+    pub(super) event_version: usize,
+    /// The slot of `eventID`.
+    pub(super) event_id: usize,
+}
+
+pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let mut plan = Plan {
+        root: Node { members: Vec::new() },
+        leaves: 0,
+        structs: 0,
+        lists: 0,
+        maps: 0,
+        event_time: 0,
+        event_version: 0,
+        event_id: 0,
+    };
+    let root = plan.node(RECORD);
+    let slot_of = |name| match root.members.iter().find(|member| member.name == name).map(|m| &m.shape) {
+        Some(Shape::Leaf { slot, .. }) => *slot,
+        _ => unreachable!("{name} is a top-level scalar"),
+    };
+    (plan.event_time, plan.event_version) = (slot_of("eventTime"), slot_of("eventVersion"));
+    plan.event_id = slot_of("eventID");
+    plan.root = root;
+    plan
+});
+
+impl Plan {
+    fn node(&mut self, fields: &'static [Field]) -> Node {
+        let members = fields.iter().map(|field| Member { name: field.name, shape: self.shape(&field.kind) });
+        Node { members: members.collect() }
+    }
+
+    fn shape(&mut self, kind: &'static Kind) -> Shape {
+        match kind {
+            Kind::Text => self.leaf(LeafKind::Text),
+            Kind::Flag => self.leaf(LeafKind::Flag),
+            Kind::Json => self.leaf(LeafKind::Json),
+            Kind::Struct(fields) => {
+                let slot = next(&mut self.structs);
+                Shape::Struct { slot, node: self.node(fields) }
+            }
+            Kind::List(fields) => {
+                let leaf = |(slot, field): (usize, &Field)| Member {
+                    name: field.name,
+                    shape: Shape::Leaf { slot, kind: LeafKind::Text },
+                };
+                let node = Node { members: fields.iter().enumerate().map(leaf).collect() };
+                Shape::List { slot: next(&mut self.lists), node }
+            }
+            Kind::Map => Shape::Map { slot: next(&mut self.maps) },
+        }
+    }
+
+    fn leaf(&mut self, kind: LeafKind) -> Shape {
+        Shape::Leaf { slot: next(&mut self.leaves), kind }
+    }
+}
+
+fn next(counter: &mut usize) -> usize {
+    *counter += 1;
+    *counter - 1
+}
+
+impl Node {
+    /// The member called `key`; `guess` is tried first, as records keep their order of fields.
+    #[inline]
+    pub(super) fn find(&self, key: &[u8], guess: &mut usize) -> Option<usize> {
+        let count = self.members.len();
+        for step in 0..count {
+            let index = (*guess + step) % count;
+            if self.members[index].name.as_bytes() == key {
+                *guess = index + 1;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The member whose name differs from `key` in upper and lower case only, or in its escapes.
+    #[cold]
+    pub(super) fn find_in_other_case(&self, key: &[u8], kind: Type) -> Option<usize> {
+        let key = std::str::from_utf8(key).ok()?;
+        let mut plain = String::new();
+        if kind == Type::EscapedString {
+            unescape(key, &mut plain);
+        } else {
+            plain.push_str(key);
+        }
+        self.members.iter().position(|member| member.name.eq_ignore_ascii_case(&plain))
+    }
+}
