@@ -7,12 +7,25 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-/// The rows that DESCRIBE gives: the name and type of each column of `schema`.
+/// The rows that DESCRIBE gives: each column of `schema` with its type, and below a row type each of
+/// its members by the name that a query writes, `useridentity.arn`.
 pub(super) fn describe(schema: &Schema) -> Result<RecordBatch, ArrowError> {
-    let names: StringArray = schema.fields().iter().map(|field| Some(field.name().as_str())).collect();
-    let types: StringArray = schema.fields().iter().map(|field| Some(type_name(field.data_type()))).collect();
+    let mut rows = Vec::new();
+    schema.fields().iter().for_each(|field| add(field, "", &mut rows));
+    let names: StringArray = rows.iter().map(|(name, _)| Some(name.as_str())).collect();
+    let types: StringArray = rows.iter().map(|(_, data_type)| Some(data_type.as_str())).collect();
     let columns = ["column_name", "data_type"].map(|name| Field::new(name, DataType::Utf8, false));
     RecordBatch::try_new(Arc::new(Schema::new(columns.to_vec())), vec![Arc::new(names), Arc::new(types)])
+}
+
+fn add(field: &Field, parent: &str, rows: &mut Vec<(String, String)>) {
+    let name = format!("{parent}{}", field.name());
+    let DataType::Struct(members) = field.data_type() else {
+        rows.push((name, type_name(field.data_type())));
+        return;
+    };
+    rows.push((name.clone(), "row".to_owned()));
+    members.iter().for_each(|member| add(member, &format!("{name}."), rows));
 }
 
 /// A type as Athena writes it: `varchar`, `row(type varchar, …)`.
@@ -53,19 +66,24 @@ fn type_name(data_type: &DataType) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::AsArray;
 
     #[test]
     fn types_are_in_the_words_of_athena() {
         let schema = crate::event::schema::schema();
-        let of = |name: &str| type_name(schema.field_with_name(name).unwrap().data_type());
+        let described = describe(&schema).unwrap();
+        let text =
+            |column: usize, row: usize| described.column(column).as_string::<i32>().value(row).to_owned();
+        let rows: Vec<(String, String)> =
+            (0..described.num_rows()).map(|row| (text(0, row), text(1, row))).collect();
+        let of = |wanted: &str| rows.iter().find(|(name, _)| name == wanted).unwrap().1.as_str();
         assert_eq!(of("eventtime"), "varchar");
         assert_eq!(
             of("resources"),
             "array(row(arn varchar, accountid varchar, type varchar, arnprefix varchar))"
         );
-        assert!(of("useridentity").contains(
-            "webidfederationdata row(federatedprovider varchar, attributes map(varchar, varchar))"
-        ));
+        assert_eq!((of("useridentity"), of("useridentity.arn")), ("row", "varchar"));
+        assert_eq!(of("useridentity.sessioncontext.webidfederationdata.attributes"), "map(varchar, varchar)");
         assert_eq!(of("event_time"), "timestamp with time zone");
     }
 }
