@@ -22,7 +22,7 @@ use chrono::NaiveDate;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::lake::{Lake, LogFileId, Staged};
 use crate::log_file::Limits;
@@ -270,13 +270,6 @@ async fn commit_all(lake: &Lake, mut staged: mpsc::Receiver<Staged>, progress: &
         }
         let committed = lake.commit(batches).await.context("committing to the lake")?;
         progress.committed(&committed);
-        info!(
-            version = committed.version,
-            files = committed.files,
-            events = committed.events,
-            duplicates = committed.duplicates,
-            "committed"
-        );
     }
     Ok(())
 }

@@ -48,10 +48,13 @@ async fn main() -> ExitCode {
     })
 }
 
+/// Warnings, and how an ingest run is getting on where no terminal shows it.
+const DEFAULT_LOG: &str = "warn,trailq::commands::ingest=info";
+
 fn log_to_stderr() {
     // The kernel crate reports a table that does not exist yet as an error.
     let quiet = ",delta_kernel=off,buoyant_kernel=off";
-    let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned());
     let filter = EnvFilter::try_new(format!("{level}{quiet}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("warn{quiet}")));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();

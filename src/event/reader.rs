@@ -28,9 +28,12 @@ pub struct Broken {
 #[error("not a CloudTrail log file: {0}")]
 pub struct NotRecords(pub String);
 
-/// Candidates that are tried to find the next good record behind a broken one. A file that needs
-/// more is hostile or hopeless; its rest is set aside in one piece.
-const RESYNC_ATTEMPTS: usize = 4096;
+/// How many times over the bytes of a file may be looked at again to find the next good records
+/// behind broken ones. A file that needs more is hostile or hopeless; its rest is set aside in one
+/// piece. Without a limit, a few megabytes of open brackets would keep a core busy for hours.
+const RECOVERY_PASSES: usize = 16;
+/// Smaller files may be looked at as if they had this many bytes.
+const RECOVERY_BYTES: usize = 1 << 20;
 
 /// Where a record stands in the file.
 pub(super) struct Place {
@@ -50,7 +53,8 @@ pub(super) fn read<'a>(
 ) -> Result<(i32, Vec<Broken>), NotRecords> {
     let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let cursor = Cursor::new(bytes, start);
-    let mut reader = Reader { bytes, cursor, row, sink, next_index: 0, broken: Vec::new() };
+    let recovery = bytes.len().max(RECOVERY_BYTES) * RECOVERY_PASSES;
+    let mut reader = Reader { bytes, cursor, row, sink, next_index: 0, broken: Vec::new(), recovery };
     reader.documents()?;
     Ok((reader.next_index, reader.broken))
 }
@@ -62,6 +66,8 @@ struct Reader<'a, 'b> {
     sink: &'b mut Sink<'b>,
     next_index: i32,
     broken: Vec<Broken>,
+    /// Bytes that may still be looked at again.
+    recovery: usize,
 }
 
 impl Reader<'_, '_> {
@@ -220,7 +226,7 @@ impl Reader<'_, '_> {
     /// `false` if there is none.
     fn resume(&mut self, start: usize, error: Invalid) -> bool {
         let start = start.min(self.bytes.len());
-        let balanced = balanced_end(self.bytes, start).filter(|&end| end > error.at && self.goes_on_at(end));
+        let balanced = self.balanced_end(start).filter(|&end| end > error.at && self.goes_on_at(end));
         let limit = balanced.unwrap_or(self.bytes.len());
         let end = self.next_record(limit.min(start + 1), limit).or(balanced);
         let Some(end) = end else {
@@ -252,33 +258,40 @@ impl Reader<'_, '_> {
     fn goes_on_at(&mut self, at: usize) -> bool {
         let mut cursor = Cursor::new(self.bytes, at);
         if cursor.take(b',') {
-            return self.row.parse(&mut cursor, self.bytes).is_ok()
-                && self.row.looks_like_a_record()
-                && self.separator_at(cursor.at());
+            return self.record_at(cursor);
         }
         cursor.take(b']') && cursor.take(b'}') && matches!(cursor.peek(), None | Some(b'{' | b'['))
     }
 
+    /// Whether a whole record is at the cursor, and what may follow one.
+    fn record_at(&mut self, mut cursor: Cursor) -> bool {
+        let start = cursor.at();
+        let parsed = self.row.parse(&mut cursor, self.bytes);
+        let end = parsed.as_ref().map_or_else(|error| error.at, |()| cursor.at());
+        self.recovery = self.recovery.saturating_sub(end - start);
+        parsed.is_ok() && self.row.looks_like_a_record() && self.separator_at(cursor.at())
+    }
+
     /// The comma before the next whole record that begins between `from` and `limit`.
     fn next_record(&mut self, from: usize, limit: usize) -> Option<usize> {
-        let mut attempts = 0;
         let mut at = from;
         while let Some(comma) = self.bytes[at..limit].iter().position(|&byte| byte == b',').map(|p| p + at) {
+            self.recovery = self.recovery.checked_sub(comma + 1 - at)?;
             at = comma + 1;
             let mut cursor = Cursor::new(self.bytes, at);
-            if cursor.peek() != Some(b'{') {
-                continue;
-            }
-            attempts += 1;
-            if attempts > RESYNC_ATTEMPTS {
-                return None;
-            }
-            let parsed = self.row.parse(&mut cursor, self.bytes).is_ok();
-            if parsed && self.row.looks_like_a_record() && self.separator_at(cursor.at()) {
+            if cursor.peek() == Some(b'{') && self.record_at(cursor) {
                 return Some(comma);
             }
         }
         None
+    }
+
+    /// Where the object or array that begins at `start` would end by its brackets alone.
+    fn balanced_end(&mut self, start: usize) -> Option<usize> {
+        let end = self.bytes.len().min(start.saturating_add(self.recovery));
+        let found = balanced_end(&self.bytes[..end], start);
+        self.recovery -= found.unwrap_or(end) - start;
+        found
     }
 
     fn set_aside_rest(&mut self, start: usize, reason: &'static str, detail: String) {

@@ -240,6 +240,17 @@ fn members_beside_records_are_set_aside() {
     assert_eq!((batch.num_rows(), appended.broken[0].reason), (1, "extra_member"));
 }
 
+#[test]
+fn hostile_brackets_end_in_a_moment_and_are_kept() {
+    let unclosed = format!("{{,{}", good(1));
+    for pattern in ["{,", "[,{", "{\"a\":[{\"b\":", ",{\"a\"", &unclosed] {
+        let text = format!("{{\"Records\":[{}", pattern.repeat(4_000_000 / pattern.len()));
+        let (appended, batch) = read(&text);
+        let kept: usize = appended.broken.iter().map(|broken| broken.byte_length).sum();
+        assert!(kept + batch.num_rows() * (good(1).len() + 1) + 20 >= text.len(), "{pattern}: {kept}");
+    }
+}
+
 /// Any JSON value, with the names of real fields among its keys.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

@@ -174,9 +174,8 @@ impl Loader {
             batch.events.push(self.events.finish());
         }
         let written = self.writer.write_here(&Handle::current(), batch).context("writing to the lake")?;
-        // The committer is gone only after an error of its own, which is the one to be told.
-        let _ = staged.blocking_send(written);
-        Ok(())
+        // The committer is gone only after an error of its own, which is told first.
+        staged.blocking_send(written).ok().context("an earlier commit failed")
     }
 }
 
