@@ -3,6 +3,7 @@
 //! All here is arithmetic over bytes that somebody else loaded. A digest is trusted only after
 //! [`verify`]; until then everything in it, addresses included, is what an intruder may have written.
 
+use crate::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
@@ -176,7 +177,7 @@ impl Signature {
         if algorithm != Self::ALGORITHM {
             return Err(DigestError::UnknownAlgorithm(algorithm));
         }
-        Ok(Self { bytes: hex_decode(&hex).ok_or(DigestError::NotHex)?, hex, algorithm })
+        Ok(Self { bytes: hex::decode(&hex).ok_or(DigestError::NotHex)?, hex, algorithm })
     }
 }
 
@@ -337,29 +338,12 @@ impl KeyTime {
 
 /// Returns the hex MD5 of a PKCS#1 DER key, which is how digests name it.
 pub fn fingerprint(pkcs1: &[u8]) -> String {
-    hex_encode(&Md5::digest(pkcs1))
+    hex::encode(&Md5::digest(pkcs1))
 }
 
 /// Returns the lower-case hex SHA-256 of some bytes.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex_encode(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
-}
-
-/// Writes bytes as lower-case hex.
-pub fn hex_encode(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// Reads hex in either case; `None` if it is not hex.
-pub fn hex_decode(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(byte).collect()
+    hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {
@@ -442,9 +426,9 @@ mod tests {
 
     #[test]
     fn hex_reads_either_case_and_refuses_the_rest() {
-        assert_eq!(hex_decode("00fFa1"), Some(vec![0, 255, 161]));
-        assert_eq!(hex_encode(&[0, 255, 161]), "00ffa1");
-        assert!(hex_decode("0").is_none() && hex_decode("0g").is_none() && hex_decode("é").is_none());
+        assert_eq!(hex::decode("00fFa1"), Some(vec![0, 255, 161]));
+        assert_eq!(hex::encode(&[0, 255, 161]), "00ffa1");
+        assert!(hex::decode("0").is_none() && hex::decode("0g").is_none() && hex::decode("é").is_none());
     }
 
     #[test]

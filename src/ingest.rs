@@ -54,6 +54,9 @@ pub struct Options {
 const FETCHES: usize = 48;
 /// Log files whose presence in the lake is asked for at once.
 const LOOK_UP: usize = 1000;
+/// Log files that may be listed ahead of the reading: enough to know the end of most runs early, so
+/// that the time left can be told. They take about half a kilobyte each.
+const LISTED_AHEAD: usize = 20_000;
 /// The unit of the budget for fetched bytes.
 const KIB: u64 = 1024;
 
@@ -86,9 +89,9 @@ async fn start(
 ) -> Result<Summary> {
     let started = Instant::now();
     let ignored = Arc::new(Ignored::default());
-    let (to_fetch, candidates) = mpsc::channel(LOOK_UP);
+    let (to_fetch, candidates) = mpsc::channel(LISTED_AHEAD);
     let store = Arc::new(S3::new());
-    let lister = list(options.clone(), store.clone(), ignored.clone(), progress.clone());
+    let lister = list(options.clone(), store.clone(), ignored.clone());
     let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), stop.clone());
     let outcome = match lake {
         Some(lake) if !options.dry_run => {
@@ -107,14 +110,11 @@ fn list(
     options: Options,
     store: Arc<S3>,
     ignored: Arc<Ignored>,
-    progress: Arc<Progress>,
 ) -> (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>) {
     let (sender, receiver) = mpsc::channel(LOOK_UP);
     let task = async move {
         let rename = options.rename.as_deref();
-        let listed = source::list(&options.sources, rename, &options.filter, &store, &ignored, sender).await;
-        progress.listing_ended();
-        listed
+        source::list(&options.sources, rename, &options.filter, &store, &ignored, sender).await
     };
     (receiver, tokio::spawn(task))
 }
@@ -167,6 +167,7 @@ async fn sift(
             }
         }
     }
+    progress.listing_ended();
     // Ends a listing that still goes on: nobody takes what it finds any more.
     drop(candidates);
     drop(wanted);

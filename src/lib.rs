@@ -47,6 +47,7 @@ pub mod commands;
 pub mod digest;
 pub mod event;
 pub mod generate;
+pub mod hex;
 pub mod ingest;
 pub mod json;
 pub mod lake;

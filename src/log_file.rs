@@ -191,15 +191,6 @@ fn to_array(digest: &ring::digest::Digest) -> [u8; 32] {
     sha256
 }
 
-/// Lower-case hexadecimal, as digests write hashes.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -111,6 +111,31 @@ impl Filter {
     }
 }
 
+/// Says which of `sources` cannot be: a local one where nothing is, or a bucket without a name.
+pub fn check(sources: &[String]) -> Result<()> {
+    for source in sources {
+        match source.strip_prefix("s3://") {
+            Some(rest) => drop(bucket_and_prefix(rest)?),
+            None if local_path(source).exists() => {}
+            None if glob::glob(source).is_ok_and(|mut paths| paths.next().is_some()) => {}
+            None => bail!("{source}: no such file or directory, and no file matches it as a pattern"),
+        }
+    }
+    Ok(())
+}
+
+fn local_path(source: &str) -> &Path {
+    Path::new(source.strip_prefix("file://").unwrap_or(source))
+}
+
+fn bucket_and_prefix(rest: &str) -> Result<(&str, &str)> {
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        bail!("s3://{rest} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX");
+    }
+    Ok((bucket, prefix))
+}
+
 /// Lists `sources` into `found`, in order. Stops without an error when nobody listens any more.
 pub async fn list(
     sources: &[String],
@@ -139,10 +164,7 @@ struct Lister<'a> {
 
 impl Lister<'_> {
     async fn bucket(&self, store: &S3, rest: &str) -> Result<()> {
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            bail!("s3://{rest} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX");
-        }
+        let (bucket, prefix) = bucket_and_prefix(rest)?;
         if self.filter.is_empty() {
             return self.level(store, bucket, prefix, false).await.map(drop);
         }
@@ -209,7 +231,7 @@ impl Lister<'_> {
     }
 
     async fn local(&self, source: &str) -> Result<()> {
-        let path = Path::new(source.strip_prefix("file://").unwrap_or(source));
+        let path = local_path(source);
         if path.is_dir() {
             let root = path.canonicalize().with_context(|| format!("opening {source}"))?;
             return self.directory(&root).await;

@@ -31,6 +31,7 @@ mod place;
 pub mod sources;
 mod statement;
 mod time;
+mod types;
 mod view;
 
 pub use error::SqlError;
@@ -107,6 +108,11 @@ impl Session {
         let state = self.context.state();
         let explain = |error| SqlError::explain(&error, script.text(), Some(&state));
         let plan = plan(&state, statement, parameters).await.map_err(explain)?;
+        if let LogicalPlan::DescribeTable(table) = &plan {
+            let rows = types::describe(&table.schema).map_err(|error| explain(error.into()))?;
+            let schema = rows.schema();
+            return Ok(Answer { schema, batches: futures::stream::iter([Ok(rows)]).boxed() });
+        }
         let frame = DataFrame::new(state.clone(), plan);
         let stream = frame.execute_stream().await.map_err(explain)?;
         let text: Arc<str> = script.text().into();

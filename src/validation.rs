@@ -338,7 +338,7 @@ impl Walk {
             for entry in &checked.digest.log_files {
                 let object = ObjectRef::new(&entry.s3_bucket, &entry.s3_object);
                 let verdict = if let Some(sha256) = sha256_of(&object.bucket, &object.key) {
-                    compare_hash(entry, digest::hex_encode(&sha256))
+                    compare_hash(entry, crate::hex::encode(&sha256))
                 } else {
                     match load(&object)? {
                         Some(stored) => check_log_file(entry, &stored.bytes),

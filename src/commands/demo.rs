@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::AsArray;
 use tokio_util::sync::CancellationToken;
 
-use crate::digest::hex_decode;
 use crate::generate::signing::SigningKey;
 use crate::generate::{self, Options as Sample};
 use crate::ingest::{self, Options, Progress};
@@ -173,7 +172,7 @@ async fn ingested_hashes(session: &Session) -> Result<HashMap<String, [u8; 32]>>
         let (keys, sums) = (keys.as_string::<i32>(), sums.as_string::<i32>());
         for (key, sum) in keys.iter().zip(sums) {
             if let (Some(key), Some(sum)) =
-                (key, sum.and_then(hex_decode).and_then(|sum| sum.try_into().ok()))
+                (key, sum.and_then(crate::hex::decode).and_then(|sum| sum.try_into().ok()))
             {
                 hashes.insert(key.to_owned(), sum);
             }

@@ -77,6 +77,8 @@ pub struct Args {
 /// Runs the command; `stop` is cancelled by the first signal.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<ExitCode> {
     let options = args.options()?;
+    // Before the lake is created: a source that is misspelt should leave nothing behind.
+    crate::source::check(&args.sources)?;
     let lake = args.open_lake().await?;
     let progress = Arc::new(Progress::default());
     let display = tokio::spawn(show(progress.clone()));
@@ -144,7 +146,7 @@ async fn show(progress: Arc<Progress>) {
 }
 
 async fn show_bar(progress: &Progress) {
-    let template = "{spinner} {bar:30} {msg}  {elapsed} elapsed, {eta} left";
+    let template = "{spinner} {bar:30} {msg}";
     let style = indicatif::ProgressStyle::with_template(template)
         .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
     let bar = Cleared(indicatif::ProgressBar::new(0).with_style(style.progress_chars("█▉▊▋▌▍▎▏ ")));
@@ -157,8 +159,13 @@ async fn show_bar(progress: &Progress) {
         bar.0.set_length(found_bytes.max(1));
         bar.0.set_position(done_bytes);
         let more = if all { "" } else { "+" };
+        let left = if all {
+            format!("{} left", indicatif::HumanDuration(bar.0.eta()))
+        } else {
+            "still listing".to_owned()
+        };
         bar.0.set_message(format!(
-            "{}/{}{more} files  {}/{}  {} events  {}/s",
+            "{}/{}{more} files  {}/{}  {} events  {}/s  {left}",
             thousands(done),
             thousands(found),
             bytes(done_bytes),

@@ -47,7 +47,7 @@ impl SigningKey {
         self.pair
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
             .map_err(|_| anyhow!("signing with the RSA key failed"))?;
-        Ok(digest::hex_encode(&signature))
+        Ok(crate::hex::encode(&signature))
     }
 
     /// Returns the public key as `aws cloudtrail list-public-keys` would print it.

@@ -12,8 +12,9 @@ use tracing::warn;
 
 use super::{Options, Progress};
 use crate::event::{Appended, Broken, EventBuilder, NotRecords, Origin};
+use crate::hex;
 use crate::lake::{Batch, LakeWriter, LogFileEntry, QuarantineEntry, Staged, Status};
-use crate::log_file::{Limits, LogFile, Unreadable, hex};
+use crate::log_file::{Limits, LogFile, Unreadable};
 use crate::source::{Candidate, Place};
 use crate::store::read_local;
 
@@ -110,7 +111,7 @@ impl Loader {
         match LogFile::read(bytes, &self.limits) {
             Ok(file) => {
                 entry.uncompressed_size = Some(file.bytes.len() as u64);
-                entry.sha256 = Some(hex(&file.sha256));
+                entry.sha256 = Some(hex::encode(&file.sha256));
                 match self.events.append(&file, &origin(candidate)) {
                     Ok(appended) => self.take(candidate, &mut entry, &file, &appended),
                     Err(error) => self.set_aside(candidate, &mut entry, bytes, &error),

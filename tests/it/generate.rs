@@ -130,7 +130,7 @@ fn known_hashes_spare_loading_log_files() {
     let known = |_: &str, key: &str| {
         asked.set(asked.get() + 1);
         let text = inflate(&by_key[key].bytes);
-        let hash = digest::hex_decode(&digest::sha256_hex(text.as_bytes())).unwrap();
+        let hash = trailq::hex::decode(&digest::sha256_hex(text.as_bytes())).unwrap();
         Some(<[u8; 32]>::try_from(hash).unwrap())
     };
     let report = validate(&Options::default().bucket, &listing, &demonstration_keys(), load, known).unwrap();
