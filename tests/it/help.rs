@@ -37,5 +37,9 @@ fn the_version_is_that_of_the_package() {
 #[test]
 fn a_command_that_does_not_exist_is_an_error() {
     let run = trailq(&["ingset", "x"]).expect(2);
-    assert!(run.stderr.contains("unrecognized subcommand 'ingset'") && run.stderr.contains("'ingest'"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("unrecognized subcommand 'ingset'") && run.stderr.contains("'ingest'"),
+        "{}",
+        run.stderr
+    );
 }

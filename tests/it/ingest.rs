@@ -39,7 +39,10 @@ fn a_directory_gives_its_log_files_and_nothing_else() {
     let folder = Folder::new();
     let logs = folder.text("logs");
     folder.write(&format!("logs/{}", any_key("a")), &log_file(&["a"]));
-    folder.write("logs/copied here/111122223333_CloudTrail_eu-west-1_20260105T0810Z_b.json.gz", &log_file(&["b"]));
+    folder.write(
+        "logs/copied here/111122223333_CloudTrail_eu-west-1_20260105T0810Z_b.json.gz",
+        &log_file(&["b"]),
+    );
     folder.write("logs/notes.json.gz", &log_file(&["not me"]));
     folder.write("logs/111122223333_CloudTrail_eu-west-1_20260105T0810Z_c.json.gz.part", b"half");
     let run = ingest(&folder.lake(), &[&logs]).expect(0);
@@ -50,14 +53,16 @@ fn a_directory_gives_its_log_files_and_nothing_else() {
 #[test]
 fn a_named_file_is_taken_whatever_it_is_called() {
     let folder = Folder::new();
-    let names = ["a[1].json.gz", "b *?.gz", "c ünï%20\u{1f511}.json", "d 'q\" ;--.log", "e\nnew line", "-f.json.gz"];
+    let names =
+        ["a[1].json.gz", "b *?.gz", "c ünï%20\u{1f511}.json", "d 'q\" ;--.log", "e\nnew line", "-f.json.gz"];
     let files: Vec<String> = names.iter().map(|name| folder.write(name, &log_file(&[&name[..1]]))).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     ingest(&folder.lake(), &files).expect(0);
     assert_eq!(event_ids(&folder.lake()), ["-", "a", "b", "c", "d", "e"]);
     let found = rows(&folder.lake(), "SELECT DISTINCT log_file FROM cloudtrail_logs");
     let real = |name: &&str| fs::canonicalize(name).unwrap().to_str().unwrap().to_owned();
-    let mut found: Vec<String> = found.iter().map(|row| row["log_file"].as_str().unwrap().to_owned()).collect();
+    let mut found: Vec<String> =
+        found.iter().map(|row| row["log_file"].as_str().unwrap().to_owned()).collect();
     let mut expected: Vec<String> = files.iter().map(real).collect();
     (found.sort(), expected.sort());
     assert_eq!(found, expected);
@@ -133,7 +138,8 @@ fn rows_of_a_copy_name_the_bucket_it_is_a_copy_of() {
     let again = ingest(&folder.lake(), &[&bucket[..], &[&folder.text("other copy")]].concat()).expect(0);
     assert_eq!(again.summary("already in the lake"), 1);
     let found = rows(&folder.lake(), "SELECT log_file, bucket, key FROM log_files");
-    let expected = serde_json::json!({"log_file": format!("s3://trail/{key}"), "bucket": "trail", "key": key});
+    let expected =
+        serde_json::json!({"log_file": format!("s3://trail/{key}"), "bucket": "trail", "key": key});
     assert_eq!(found, [expected]);
 }
 
@@ -157,7 +163,8 @@ fn a_source_that_is_not_there_is_an_error() {
     let folder = Folder::new();
     let missing = folder.text("no such place");
     let run = ingest(&folder.lake(), &[&missing]).expect(2);
-    let expected = format!("error: {missing}: no such file or directory, and no file matches it as a pattern\n");
+    let expected =
+        format!("error: {missing}: no such file or directory, and no file matches it as a pattern\n");
     assert!(run.stderr.ends_with(&expected), "{}", run.stderr);
 }
 

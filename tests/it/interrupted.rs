@@ -4,7 +4,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::{Folder, Place, Run, assert_same_places, command, corpus, ingest, number, places_in_lake};
+use super::support::{
+    Folder, Place, Run, assert_same_places, command, corpus, ingest, number, places_in_lake,
+};
 
 /// Starts an ingest of the corpus that commits often: little memory, so small batches.
 fn start(lake: &str) -> Child {

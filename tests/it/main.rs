@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
+mod demo;
 mod generate;
 mod help;
 mod ingest;

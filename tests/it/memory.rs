@@ -15,7 +15,10 @@ fn peak_memory_stays_near_the_limit_whatever_the_input() {
     trailq(&[&["generate", "--out", &logs][..], &many].concat()).expect(0);
     let binary = env!("CARGO_BIN_EXE_trailq");
     let limit = ["--memory-limit", "64", "--threads", "2"];
-    let run = run_script("peak.py", &[&[binary, "ingest", "--lake", &folder.lake()][..], &limit, &[&logs]].concat());
+    let run = run_script(
+        "peak.py",
+        &[&[binary, "ingest", "--lake", &folder.lake()][..], &limit, &[&logs]].concat(),
+    );
     assert_eq!(run.summary("events added"), 200_000);
     let peak = run.summary("peak") / 1024;
     eprintln!("peak memory: {peak} MB");

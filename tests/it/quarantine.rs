@@ -44,7 +44,8 @@ fn kept(folder: &Folder, name: &str) -> (String, Value, Vec<u8>) {
         "SELECT reason, record_index, encode(bytes, 'base64') AS bytes FROM quarantine WHERE log_file LIKE '%_{name}.json.gz'"
     );
     let [row] = &rows(&folder.lake(), &sql)[..] else { panic!("not one row of {name}") };
-    let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(row["bytes"].as_str().unwrap()).unwrap();
+    let bytes =
+        base64::engine::general_purpose::STANDARD_NO_PAD.decode(row["bytes"].as_str().unwrap()).unwrap();
     (row["reason"].as_str().unwrap().to_owned(), row["record_index"].clone(), bytes)
 }
 
@@ -63,18 +64,26 @@ fn each_kind_of_damage_is_told_and_kept_and_stops_nothing_else() {
     assert_eq!(kept(&folder, "empty"), whole("empty", b""));
     assert_eq!(kept(&folder, "bomb"), whole("decompression_bomb", &gzip(&vec![b' '; 20 << 20])));
     let (reason, index, bytes) = kept(&folder, "record");
-    assert_eq!((reason.as_str(), index, bytes.as_slice()), ("invalid_json", json!(1), BROKEN_RECORD.as_bytes()));
+    assert_eq!(
+        (reason.as_str(), index, bytes.as_slice()),
+        ("invalid_json", json!(1), BROKEN_RECORD.as_bytes())
+    );
 }
 
 #[test]
 fn records_around_a_broken_one_keep_their_numbers() {
     let folder = bad_logs();
     ingest_logs(&folder, &[]).expect(1);
-    let sql = "SELECT eventid, record_index FROM cloudtrail_logs WHERE log_file LIKE '%_record.json.gz' ORDER BY 2";
-    let expected = [json!({"eventid": "before", "record_index": 0}), json!({"eventid": "after", "record_index": 2})];
+    let sql =
+        "SELECT eventid, record_index FROM cloudtrail_logs WHERE log_file LIKE '%_record.json.gz' ORDER BY 2";
+    let expected =
+        [json!({"eventid": "before", "record_index": 0}), json!({"eventid": "after", "record_index": 2})];
     assert_eq!(rows(&folder.lake(), sql), expected);
     let sql = "SELECT record_count, event_count, quarantined_count FROM log_files WHERE log_file LIKE '%_record.json.gz'";
-    assert_eq!(rows(&folder.lake(), sql), [json!({"record_count": 3, "event_count": 2, "quarantined_count": 1})]);
+    assert_eq!(
+        rows(&folder.lake(), sql),
+        [json!({"record_count": 3, "event_count": 2, "quarantined_count": 1})]
+    );
 }
 
 #[test]
@@ -102,4 +111,11 @@ fn hostile_text_reaches_the_terminal_escaped() {
     let run = ingest(&folder.lake(), &[&folder.text("*evil*")]).expect(1);
     let all = format!("{}{}", run.stdout, run.stderr);
     assert!(all.contains("evil.json.gz") && !all.contains(['\u{1b}', '\u{7}']), "{all:?}");
+
+    let missing = ingest(&folder.lake(), &["/nowhere/\u{1b}[2J"]).expect(2);
+    assert!(
+        missing.stderr.contains("/nowhere/\\u{1b}[2J") && !missing.stderr.contains('\u{1b}'),
+        "{}",
+        missing.stderr
+    );
 }

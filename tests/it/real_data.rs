@@ -11,7 +11,7 @@ use trailq::event::{EventBuilder, Origin, record_json};
 use trailq::log_file::{Limits, LogFile};
 
 use super::python::{run_script, system_python};
-use super::support::{Folder, ingest, inflated, log_files, number, repository, rows};
+use super::support::{Folder, inflated, ingest, log_files, number, repository, rows};
 
 /// The directory of real log files, or a word that there is none.
 fn shared_data() -> Option<PathBuf> {
@@ -73,7 +73,8 @@ fn assert_same_record(rebuilt: &str, original: &str, place: &str) {
     let members = |text| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).unwrap();
     let (rebuilt, original) = (members(rebuilt), members(original));
     for field in RECORD.iter().filter(|field| matches!(field.kind, Kind::Json)) {
-        let text = |members: &BTreeMap<String, &RawValue>| members.get(field.name).map(|raw| raw.get().to_owned());
+        let text =
+            |members: &BTreeMap<String, &RawValue>| members.get(field.name).map(|raw| raw.get().to_owned());
         assert_eq!(text(&rebuilt), text(&original), "{place}: {}", field.name);
     }
 }
@@ -99,9 +100,13 @@ fn a_made_corpus_counts_as_its_truth_says() {
         ("userType", "coalesce(useridentity.type, 'None')"),
         ("accountRegionDate", "account || '/' || region || '/' || replace(\"timestamp\", '/', '-')"),
     ] {
-        let sql = format!("SELECT {key} AS k, count(*) AS n FROM cloudtrail_logs WHERE {key} IS NOT NULL GROUP BY 1");
-        let counted: serde_json::Map<String, Value> =
-            rows(&folder.lake(), &sql).iter().map(|row| (row["k"].as_str().unwrap().to_owned(), row["n"].clone())).collect();
+        let sql = format!(
+            "SELECT {key} AS k, count(*) AS n FROM cloudtrail_logs WHERE {key} IS NOT NULL GROUP BY 1"
+        );
+        let counted: serde_json::Map<String, Value> = rows(&folder.lake(), &sql)
+            .iter()
+            .map(|row| (row["k"].as_str().unwrap().to_owned(), row["n"].clone()))
+            .collect();
         assert_eq!(Value::from(counted), truth[name], "{name}");
     }
 }

@@ -64,11 +64,13 @@ fn filters_leave_out_folders_of_a_bucket() {
     }
     upload(&folder.text("logs"), "filtered", "trail/");
     let filter = ["--account", "111122223333", "--region", "eu-west-1", "--to", "2026-01-31"];
-    let all = [&["ingest", "--lake", &folder.lake()][..], &filter, &["s3://filtered/trail"]].concat();
+    let lake = folder.lake();
+    let all = [&["ingest", "--lake", &lake][..], &filter, &["s3://filtered/trail"]].concat();
     let run = trailq(&all).expect(0);
     assert_eq!((run.summary("log files found"), run.summary("new in the lake")), (1, 1));
-    let found = rows(&folder.lake(), "SELECT account, region, log_date FROM log_files");
-    let expected = serde_json::json!({"account": "111122223333", "region": "eu-west-1", "log_date": "2026-01-05"});
+    let found = rows(&lake, "SELECT account, region, log_date FROM log_files");
+    let expected =
+        serde_json::json!({"account": "111122223333", "region": "eu-west-1", "log_date": "2026-01-05"});
     assert_eq!(found, [expected]);
 }
 

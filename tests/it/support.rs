@@ -236,8 +236,13 @@ impl Corpus {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("corpus");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
-        let options =
-            Options { accounts: 4, days: 7, volume: Volume::Total(events), digests: false, ..Options::default() };
+        let options = Options {
+            accounts: 4,
+            days: 7,
+            volume: Volume::Total(events),
+            digests: false,
+            ..Options::default()
+        };
         write_directory(&options, &SigningKey::demonstration().unwrap(), &dir).unwrap();
         let (places, files) = (places_in(&dir), log_files(&dir).len());
         assert_eq!((places.len() as u64, files > 1000), (events, true), "{files} files");
