@@ -43,13 +43,27 @@ async fn main() -> ExitCode {
         Command::Generate(args) => generate::run(args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", told(&error));
         ExitCode::from(2)
     })
 }
 
 /// Warnings, and how an ingest run is getting on where no terminal shows it.
 const DEFAULT_LOG: &str = "warn,trailq::commands::ingest=info";
+
+/// An error with its causes, each once: some of them repeat their own cause in their words. Names of files
+/// and answers of servers are in it, so what a terminal would obey is spelt out.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            let colon = if told.is_empty() { "" } else { ": " };
+            told.push_str(colon);
+            told.push_str(&cause);
+        }
+    }
+    trailq::output::escape(&told, true).into_owned()
+}
 
 fn log_to_stderr() {
     // The kernel crate reports a table that does not exist yet as an error.

@@ -272,7 +272,8 @@ impl Lister<'_> {
                     if self.filter.is_empty() || self.filter.may_hold(&path.to_string_lossy()) {
                         folders.push(path);
                     }
-                } else if path.is_file() {
+                } else if path.is_file() || !path.exists() {
+                    // A link that leads nowhere is no file, but its name may promise one.
                     self.walked_file(root, path).await?;
                 }
             }
@@ -304,7 +305,8 @@ impl Lister<'_> {
     }
 
     async fn file(&self, path: PathBuf, relative: &str, key: Option<LogKey>) -> Result<()> {
-        let size = std::fs::metadata(&path).with_context(|| format!("reading {}", path.display()))?.len();
+        // What can't be looked at can't be read either, and whoever reads it will say why.
+        let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let log_file = match self.rename {
             None => path.to_string_lossy().into_owned(),
             Some(base) => format!("{}/{relative}", base.trim_end_matches('/')),

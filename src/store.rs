@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::object::ObjectRef;
@@ -146,17 +146,27 @@ fn custom_endpoint(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
-/// The SDK's `Display` says only "service error"; this has the service's own words.
-fn explain<E: std::error::Error + Send + Sync + 'static>(error: E) -> anyhow::Error {
-    let text = DisplayErrorContext(&error).to_string();
-    let hint = if text.contains("the credential provider was not enabled")
-        || text.contains("no providers in chain")
-    {
-        " (no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
-    } else {
-        ""
-    };
-    anyhow::anyhow!("{text}{hint}")
+/// The service's own words, or what kept the request from it. The SDK's `Display` says neither, and its
+/// `DisplayErrorContext` adds the whole response.
+fn explain<E>(error: SdkError<E>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    if let SdkError::ServiceError(answer) = &error {
+        let status = answer.raw().status().as_u16();
+        let code = answer.err().code().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+        return match answer.err().message() {
+            Some(message) => anyhow::anyhow!("{code}: {message}"),
+            None => anyhow::anyhow!("{code}"),
+        };
+    }
+    let error = anyhow::Error::new(error);
+    let text = format!("{error:#}");
+    if text.contains("the credential provider was not enabled") || text.contains("no providers in chain") {
+        return error
+            .context("no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    }
+    error
 }
 
 fn listed(object: &aws_sdk_s3::types::Object) -> Option<Listed> {
