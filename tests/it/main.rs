@@ -12,7 +12,9 @@ mod interrupted;
 mod memory;
 mod python;
 mod quarantine;
+mod readme;
 mod real_data;
 mod s3;
+
 mod sql;
 mod support;
