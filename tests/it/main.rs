@@ -15,6 +15,5 @@ mod quarantine;
 mod readme;
 mod real_data;
 mod s3;
-
 mod sql;
 mod support;
