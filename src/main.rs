@@ -71,7 +71,9 @@ fn log_to_stderr() {
     let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned());
     let filter = EnvFilter::try_new(format!("{level}{quiet}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("warn{quiet}")));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_target(false).with_ansi(terminal && trailq::output::wants_color()).init();
 }
 
 /// The first signal asks for an orderly end, the second ends at once. Nothing is lost either way.

@@ -11,7 +11,7 @@ fn the_demo_tells_the_whole_story() {
     for number in 1..=5 {
         assert!(run.stdout.contains(&format!("\nQuestion {number}. ")), "{}", run.stdout);
     }
-    assert_eq!(run.stdout.matches("SELECT ").count(), 5, "{}", run.stdout);
+    assert_eq!(run.stdout.matches("    SELECT ").count(), 5, "{}", run.stdout);
     // What the intruder is known by, in the answers.
     for answer in ["203.0.113.66", "CreateAccessKey", "StopLogging", "348"] {
         assert!(run.stdout.contains(answer), "no {answer:?} in\n{}", run.stdout);
