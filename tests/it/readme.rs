@@ -274,7 +274,11 @@ fn every_column_is_in_the_documentation() {
             .collect();
         assert!(described.len() > 5, "{columns}");
         for column in described {
-            assert!(section.contains(&format!("\n| `{column}` |")), "docs/schema.md lacks {table}.{column}");
+            let wanted = match column.rsplit_once('.') {
+                None => format!("\n| `{column}` |"),
+                Some((_, member)) => format!("`{member}`"),
+            };
+            assert!(section.contains(&wanted), "docs/schema.md lacks {table}.{column}");
         }
     }
 }

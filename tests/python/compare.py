@@ -88,3 +88,4 @@ for place, record in records.items():
     check(place, rows[place], record)
 for name in ["columns", "null", "unmapped"]:
     print(name, seen[name])
+plain.done()

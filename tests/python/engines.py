@@ -149,3 +149,4 @@ for engine in [by_deltalake, by_duckdb, by_polars]:
     for question, truth in TRUTH.items():
         plain.same(f"{engine.__name__}: {question}", answers[question], truth)
     print(engine.__name__, answers["rows"])
+plain.done()
