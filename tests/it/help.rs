@@ -21,7 +21,7 @@ fn every_command_has_help_with_its_usage() {
         let usage = [&["Usage: trailq".to_owned()][..], &path].concat().join(" ");
         assert!(run.stdout.contains(&usage) && run.stderr.is_empty(), "{}", run.stdout);
         let below = commands(&run.stdout);
-        open.extend(below.iter().map(|name| [&path[..], &[name.clone()]].concat()));
+        open.extend(below.iter().map(|name| [&path[..], std::slice::from_ref(name)].concat()));
         seen.push(path.join(" "));
     }
     for wanted in ["", "ingest", "sql", "query list", "query run", "query show", "generate"] {

@@ -65,7 +65,8 @@ fn a_named_file_is_taken_whatever_it_is_called() {
     let mut found: Vec<String> =
         found.iter().map(|row| row["log_file"].as_str().unwrap().to_owned()).collect();
     let mut expected: Vec<String> = files.iter().map(real).collect();
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
 }
 

@@ -89,12 +89,11 @@ fn screens(text: &str) -> Vec<Screen> {
                 continue;
             }
             let screen = screens.last_mut().expect("a console block begins with `$ `");
-            match line.strip_prefix("> ").filter(|_| typing) {
-                Some(more) => screen.command = format!("{}\n{more}", screen.command),
-                None => {
-                    typing = false;
-                    screen.shown.push(line);
-                }
+            if let Some(more) = line.strip_prefix("> ").filter(|_| typing) {
+                screen.command = format!("{}\n{more}", screen.command);
+            } else {
+                typing = false;
+                screen.shown.push(line);
             }
         }
     }
@@ -252,8 +251,11 @@ fn the_readme_names_every_subcommand() {
     assert!(names.contains(&"ingest"), "{help}");
     let readme = read("README.md");
     for name in names.into_iter().filter(|name| *name != "help") {
-        let named = [format!("trailq {name}"), format!("-- {name}")];
-        assert!(named.iter().any(|text| readme.contains(text)), "README.md does not mention trailq {name}");
+        let spellings = [format!("trailq {name}"), format!("-- {name}")];
+        assert!(
+            spellings.iter().any(|text| readme.contains(text)),
+            "README.md does not mention trailq {name}"
+        );
     }
 }
 
