@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PACKAGES = ["duckdb", "polars", "pyarrow", "chdb"]
 PEERS = ["trailq", "clickhouse", "duckdb", "polars", "pyarrow"]
+QUIET = 0.05  # of the machine, taken by other processes
 CHECKS = ["rows", "event ids", "access keys", "request parameters"]
 
 
@@ -40,11 +41,6 @@ def main():
     gz_bytes = sum(len(file.read_bytes()) for file in files)  # also warms the page cache
     print(f"{len(files)} log files, {gz_bytes / 1e6:.1f} MB, {args.repeat} runs each, {args.threads} threads", file=sys.stderr)
     runs = {name: [] for name in args.only}
-    for repetition in range(args.repeat):
-        for name in args.only:  # in turn, so that a slow minute of the machine hits all of them
-            run = undisturbed(name, trailq, python, corpus, args)
-            runs[name].append(run)
-            print(f"{repetition + 1}: {name:11}{told(run)}", file=sys.stderr)
     report = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(args.threads),
@@ -52,8 +48,13 @@ def main():
         "corpus": {"files": len(files), "gz_bytes": gz_bytes, "json_bytes": json_bytes(files)},
         "runs": runs,
     }
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1))
+    for repetition in range(args.repeat):
+        for name in args.only:  # in turn, so that a slow minute of the machine hits all of them
+            run = undisturbed(name, trailq, python, corpus, args)
+            runs[name].append(run)
+            print(f"{repetition + 1}: {name:11}{told(run)}", file=sys.stderr)
+            if args.json:
+                args.json.write_text(json.dumps(report, indent=1))
     print(markdown(report))
     if len({tuple(run["checks"].items()) for all_runs in runs.values() for run in all_runs}) > 1:
         sys.exit("the outputs differ, see above: the times can't be compared")
@@ -66,7 +67,7 @@ def arguments():
     parser.add_argument("--corpus", type=Path, help="a directory of log files to use instead")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each [3]")
     parser.add_argument("--attempts", type=int, default=4, help="most attempts at a run that others disturb [4]")
-    parser.add_argument("--pause", type=int, default=15, help="seconds between these [15]")
+    parser.add_argument("--patience", type=int, default=60, help="seconds to wait for a quiet machine [60]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of each [all cores]")
     parser.add_argument("--only", type=lambda text: text.split(","), default=PEERS, help=",".join(PEERS))
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
@@ -108,14 +109,24 @@ def generated(trailq, events, work):
 
 
 def undisturbed(name, trailq, python, corpus, args):
-    """Measures again, up to a limit, where other processes took more than a twentieth of the machine meanwhile."""
-    for attempt in range(args.attempts):
+    """Measures when the machine is quiet, and again if other processes took a twentieth of it meanwhile."""
+    for _ in range(args.attempts):
+        wait_for_quiet(args.patience)
         run = measure(name, trailq, python, corpus, args)
-        if run["others"] <= 0.05:
+        if run["others"] <= QUIET:
             break
         print(f"   disturbed: {name:11}{told(run)}", file=sys.stderr)
-        time.sleep(args.pause)
     return run
+
+
+def wait_for_quiet(patience):
+    """Returns when next to nothing has run for ten seconds, or when patience ends."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        busy = busy_seconds()
+        time.sleep(10)
+        if (busy_seconds() - busy) / 10 / os.cpu_count() <= QUIET:
+            return
 
 
 def told(run):

@@ -43,6 +43,9 @@
 //! `lake` for the promise that each log file is there once, and `event` for why nothing of a record
 //! is lost.
 
+// The futures of a query over an S3 lake nest deeper than the compiler's default allows for.
+#![recursion_limit = "256"]
+
 pub mod commands;
 pub mod digest;
 pub mod event;

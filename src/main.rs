@@ -1,5 +1,8 @@
 //! The `trailq` command: parse, signals to a token, exit code.
 
+// The futures of a query over an S3 lake nest deeper than the compiler's default allows for.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 use clap::Parser;
