@@ -24,6 +24,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use deltalake::logstore::object_store::ObjectMeta;
 use deltalake::logstore::object_store::path::Path;
 use url::Url;
@@ -147,6 +148,12 @@ impl TableProvider for LakeTable {
         let mut chosen: Vec<usize> = (0..self.files.len()).filter(|file| keep[*file]).collect();
         if let (Some(limit), true) = (limit, filters.is_empty()) {
             chosen.truncate(self.files_for(&chosen, limit));
+        }
+        if chosen.is_empty() {
+            // A scan of no files has no partition, and plans that need exactly one would fail.
+            let schema = projection.map(|columns| self.schema.project(columns)).transpose()?;
+            let schema = schema.map_or_else(|| self.schema.clone(), Arc::new);
+            return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let with_statistics = chosen.len() <= MAX_FILES_WITH_STATISTICS;
         let files = chosen.iter().map(|file| {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use super::support::{Folder, ingest, log_file, rows};
+
 fn trailq(arguments: &[&str]) -> Output {
     trailq_reading(arguments, "")
 }
@@ -140,4 +142,24 @@ fn named_queries_are_listed_shown_and_checked() {
     let missing = trailq(&["query", "run", "who-used-access-key"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(stderr(&missing).contains("-p access_key_id=…"), "{}", stderr(&missing));
+}
+
+#[test]
+fn questions_that_no_file_can_answer_have_empty_answers() {
+    let folder = Folder::new();
+    let lake = folder.lake();
+    ingest(&lake, &[&folder.write("a.json.gz", &log_file(&["a"]))]).expect(0);
+    for table in ["quarantine", "cloudtrail_logs WHERE eventtime > '2030'"] {
+        let sql = format!("SELECT count(*) AS n, count(DISTINCT log_file) AS files FROM {table}");
+        assert_eq!(rows(&lake, &sql), [serde_json::json!({"n": 0, "files": 0})], "{sql}");
+        let empty = [
+            format!("SELECT log_file, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC LIMIT 3"),
+            format!("SELECT row_number() OVER (ORDER BY log_file) FROM {table}"),
+            format!("SELECT q.log_file FROM (SELECT * FROM {table}) q JOIN log_files USING (log_file)"),
+            format!("SELECT DISTINCT log_file FROM {table}"),
+        ];
+        for sql in empty {
+            assert!(rows(&lake, &sql).is_empty(), "{sql}");
+        }
+    }
 }
