@@ -60,6 +60,11 @@ const LISTED_AHEAD: usize = 20_000;
 /// The unit of the budget for fetched bytes.
 const KIB: u64 = 1024;
 
+/// The threads that read log files, unless somebody asks for another number: one a core.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Says what there is to ingest where no lake exists yet.
 pub async fn preview(
     options: &Options,

@@ -118,10 +118,14 @@ pub fn check(sources: &[String]) -> Result<()> {
             Some(rest) => drop(bucket_and_prefix(rest)?),
             None if local_path(source).exists() => {}
             None if glob::glob(source).is_ok_and(|mut paths| paths.next().is_some()) => {}
-            None => bail!("{source}: no such file or directory, and no file matches it as a pattern"),
+            None => return Err(nothing_there(source)),
         }
     }
     Ok(())
+}
+
+fn nothing_there(source: &str) -> anyhow::Error {
+    anyhow::anyhow!("{source}: no such file or directory, and no file matches it as a pattern")
 }
 
 fn local_path(source: &str) -> &Path {
@@ -252,7 +256,7 @@ impl Lister<'_> {
             }
         }
         if matches == 0 {
-            bail!("{source}: no such file or directory, and no file matches it as a pattern");
+            return Err(nothing_there(source));
         }
         Ok(())
     }

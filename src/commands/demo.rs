@@ -120,7 +120,7 @@ async fn ingest_logs(logs: &Path, lake: &str, out: &mut dyn Write) -> Result<()>
         rename: Some(format!("s3://{bucket}")),
         filter: Filter::default(),
         memory_limit: 256 << 20,
-        threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads: ingest::cores(),
         limits: Limits::default(),
         dry_run: false,
     };

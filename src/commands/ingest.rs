@@ -105,7 +105,6 @@ impl Args {
         {
             bail!("--as takes s3://BUCKET or s3://BUCKET/PREFIX, not {base}");
         }
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Options {
             sources: self.sources.clone(),
             rename: self.rename.clone(),
@@ -116,7 +115,7 @@ impl Args {
                 regions: self.region.clone(),
             },
             memory_limit: self.memory_limit as usize * 1_000_000,
-            threads: self.threads.map_or_else(cores, usize::from),
+            threads: self.threads.map_or_else(ingest::cores, usize::from),
             limits: Limits::default(),
             dry_run: self.dry_run,
         })

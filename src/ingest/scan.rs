@@ -35,9 +35,8 @@ pub async fn table_from(sources: &[String]) -> Result<Arc<dyn TableProvider>> {
             sources.join(", ")
         );
     }
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let store = Arc::new(S3::new());
-    let parts = threads.min(files.len());
+    let parts = super::cores().min(files.len());
     let mut shares: Vec<Vec<Candidate>> = (0..parts).map(|_| Vec::new()).collect();
     for (index, file) in files.into_iter().enumerate() {
         shares[index % parts].push(file);
