@@ -1,8 +1,14 @@
 //! The subcommands: arguments, a few calls, an exit code. Only here are clap and standard output known.
 
 mod answer;
+pub mod collect_metadata;
+pub mod daemon;
 pub mod demo;
 pub mod generate;
 pub mod ingest;
+pub mod quarantine;
 pub mod query;
+pub mod reconcile;
 pub mod sql;
+pub mod status;
+pub mod validate_logs;

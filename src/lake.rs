@@ -50,7 +50,9 @@ use self::table::{DataFile, Table};
 use self::tables::Kind;
 
 pub use self::commit::Committed;
-pub use self::entry::{LogFileEntry, LogFileId, QuarantineEntry, Status};
+pub use self::entry::{
+    DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, Status,
+};
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// A lake, open for reading, or for writing as well. Clones share their state.

@@ -46,17 +46,25 @@
 // The futures of a query over an S3 lake nest deeper than the compiler's default allows for.
 #![recursion_limit = "256"]
 
+pub mod cloudtrail;
 pub mod commands;
+pub mod config;
+pub mod daemon;
 pub mod digest;
 pub mod event;
 pub mod generate;
 pub mod hex;
 pub mod ingest;
+pub mod integrity;
 pub mod json;
 pub mod lake;
 pub mod log_file;
+pub mod metrics;
+pub mod notification;
 pub mod object;
 pub mod output;
+pub mod queue;
+pub mod reconcile;
 pub mod source;
 pub mod sql;
 pub mod store;

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use trailq::commands::{demo, generate, ingest, query, sql};
+use trailq::commands::{
+    collect_metadata, daemon, demo, generate, ingest, quarantine, query, reconcile, sql, status,
+    validate_logs,
+};
 
 /// The CloudTrail lake that you run yourself
 ///
@@ -22,10 +25,22 @@ enum Command {
     Demo(demo::Args),
     /// Put CloudTrail log files into the lake, each of them once
     Ingest(ingest::Args),
+    /// Follow the bucket: take log files into the lake as S3 announces them
+    Daemon(daemon::Args),
+    /// Say how the lake and the daemon are doing
+    Status(status::Args),
     /// Ask the events in SQL
     Sql(sql::Args),
     /// Ask questions that have a name
     Query(query::Args),
+    /// Check log files against the digests that CloudTrail signed
+    ValidateLogs(validate_logs::Args),
+    /// Compare the bucket, its digests and the lake
+    Reconcile(reconcile::Args),
+    /// Save the signatures of digests beside a local copy of their bucket
+    CollectMetadata(collect_metadata::Args),
+    /// See what could not be stored, and try it again
+    Quarantine(quarantine::Args),
     /// Make up CloudTrail logs and signed digests, to try things on
     Generate(generate::Args),
 }
@@ -41,6 +56,12 @@ async fn main() -> ExitCode {
             Box::pin(ingest::run(args, stop)).await
         }
         Command::Demo(args) => Box::pin(demo::run(args)).await,
+        Command::Daemon(args) => Box::pin(daemon::run(args)).await,
+        Command::Status(args) => Box::pin(status::run(args)).await,
+        Command::ValidateLogs(args) => Box::pin(validate_logs::run(args)).await,
+        Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
+        Command::CollectMetadata(args) => Box::pin(collect_metadata::run(args)).await,
+        Command::Quarantine(args) => Box::pin(quarantine::run(args)).await,
         Command::Sql(args) => Box::pin(sql::run(args)).await,
         Command::Query(args) => Box::pin(query::run(args)).await,
         Command::Generate(args) => generate::run(args),

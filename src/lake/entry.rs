@@ -144,6 +144,89 @@ pub struct QuarantineEntry {
     pub bytes: Vec<u8>,
 }
 
+/// What became of a digest when it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestStatus {
+    /// It lies where it was written, and its signature holds.
+    Valid,
+    /// It is there and does not hold.
+    Invalid,
+    /// It could not be judged: its public key could not be looked up. To be tried again.
+    KeyNotFound,
+    /// A valid digest links to it, and it is not in the bucket.
+    Missing,
+}
+
+impl DigestStatus {
+    /// As it stands in the table `digests`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::KeyNotFound => "key_not_found",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// One row of `digests`, without what the writer adds: id, when and by whom.
+///
+/// A digest may have several rows, one for each time that it was checked with another outcome.
+#[derive(Clone, Debug)]
+pub struct DigestEntry {
+    /// Its address, `s3://bucket/key`.
+    pub digest: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The account in its key.
+    pub account: String,
+    /// The region in its key, whose log files it lists.
+    pub region: String,
+    /// The trail in its key.
+    pub trail: String,
+    /// The home region in its key.
+    pub home_region: String,
+    /// Whether it lists what earlier digests missed.
+    pub backfill: bool,
+    /// The beginning of its hour, if it can be read.
+    pub digest_start_time: Option<DateTime<Utc>>,
+    /// The end of its hour; that of its key, if it cannot be read.
+    pub digest_end_time: DateTime<Utc>,
+    /// Whether it holds.
+    pub status: DigestStatus,
+    /// Why it does not, as a short code.
+    pub reason: Option<String>,
+    /// Why it does not, in words.
+    pub detail: Option<String>,
+    /// Hex SHA-256 of its uncompressed bytes.
+    pub hash_value: Option<String>,
+    /// Its signature, in hex.
+    pub signature: Option<String>,
+    /// Which public key it names.
+    pub public_key_fingerprint: Option<String>,
+    /// The bucket of the digest before it; nothing for the first of a chain.
+    pub previous_digest_s3_bucket: Option<String>,
+    /// The key of the digest before it.
+    pub previous_digest_s3_object: Option<String>,
+    /// Hex SHA-256 of the digest before it.
+    pub previous_digest_hash_value: Option<String>,
+    /// The signature of the digest before it.
+    pub previous_digest_signature: Option<String>,
+    /// The log files that it lists. Those of an invalid digest are kept too; nobody vouches for them.
+    pub log_files: Vec<ListedLogFile>,
+}
+
+/// A log file as a digest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedLogFile {
+    /// Its address, `s3://bucket/key`, as in the `log_file` of its rows.
+    pub log_file: String,
+    /// Hex SHA-256 of its uncompressed bytes.
+    pub hash_value: String,
+}
+
 /// The ledger's rows, as of now.
 pub(crate) fn log_files_batch(files: &[LogFileEntry], ingested_by: &str) -> Result<RecordBatch> {
     let rows = Rows(files);

@@ -11,7 +11,7 @@ use futures::future::try_join_all;
 
 use super::action::Add;
 use super::encode::{self, Encoded};
-use super::entry::{self, LogFileEntry, LogFileId, QuarantineEntry};
+use super::entry::{self, DigestEntry, LogFileEntry, LogFileId, QuarantineEntry};
 use super::file_stats::FileStats;
 use super::table::Table;
 use super::tables::Kind;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub files: Vec<LogFileEntry>,
     /// What of them could not be stored as events.
     pub quarantine: Vec<QuarantineEntry>,
+    /// Digests that were checked.
+    pub digests: Vec<DigestEntry>,
 }
 
 /// A batch written, but not committed: hand it to [`super::Lake::commit`] or [`super::Lake::discard`].

@@ -3,17 +3,27 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
+mod crash;
+mod daemon;
 mod demo;
+mod evidence;
 mod generate;
 mod help;
 mod ingest;
+mod integrity;
 mod interop;
 mod interrupted;
 mod memory;
 mod python;
 mod quarantine;
+mod quarantine_command;
+mod queue;
 mod readme;
 mod real_data;
+mod reconcile;
 mod s3;
+mod simulation;
 mod sql;
+mod status;
 mod support;
+mod validate_logs;

@@ -1,0 +1,1 @@
+//! CloudTrail's own API, and that of Organizations: public keys and trails.

@@ -1,0 +1,1 @@
+//! Flags, environment and a TOML file to one set of options.

@@ -1,0 +1,1 @@
+//! The daemon: messages to objects to commits, and only then the messages' deletion.

@@ -1,0 +1,1 @@
+//! What digests and log files together say: which log files are proven.

@@ -1,0 +1,1 @@
+//! What the daemon counts, and the page where Prometheus reads it.

@@ -1,0 +1,1 @@
+//! The body of a queue's message to the objects that it announces.

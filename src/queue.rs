@@ -1,0 +1,1 @@
+//! SQS: receive, keep in hand, delete, hand back.

@@ -1,0 +1,1 @@
+//! The three-way difference of bucket, digests and lake.

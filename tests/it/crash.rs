@@ -1,0 +1,1 @@
+//! Killed at any moment, the daemon loses nothing and doubles nothing.

@@ -1,0 +1,1 @@
+//! A bundle of evidence can be checked by a third party.

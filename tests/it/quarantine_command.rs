@@ -1,0 +1,1 @@
+//! What is in quarantine can be seen, tried again and thrown away.

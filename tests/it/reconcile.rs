@@ -1,0 +1,1 @@
+//! Bucket, digests and lake, compared.

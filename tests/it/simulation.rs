@@ -1,0 +1,1 @@
+//! The daemon over a queue and a store that fail by a seed.

@@ -1,0 +1,1 @@
+//! The AWS CLI's lines, byte for byte.
