@@ -14,13 +14,15 @@ mod evidence;
 mod gaps;
 mod keys;
 mod state;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;
 
 pub use audit::{Absent, Audit, Failed, audit};
 pub use checker::Checker;
-pub use evidence::{DigestFact, Evidence, Link, LogFileFact};
+pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
 pub use gaps::{Gap, Why, gaps};
-pub use keys::Keys;
+pub use keys::{Answer, Keys, remembered};
 pub use state::{Reason, State, Verdict};
+pub(crate) use verdicts::Verdicts;

@@ -1,12 +1,12 @@
 //! From facts to verdicts: pure, and indifferent to the order and the number of the facts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::{Reason, Verdict};
 use crate::hex;
-use crate::lake::{DigestEntry, DigestStatus, ListedLogFile, Status};
+use crate::lake::{DigestEntry, DigestStatus, ListedLogFile, LogFileId, Status};
 use crate::object::{DigestKey, LogKey};
 
 /// How long a digest may be late before its log files count as uncovered.
@@ -33,8 +33,8 @@ pub struct LogFileFact {
     pub status: Status,
     /// Whether it is in quarantine because the bucket does not have it.
     pub missing: bool,
-    /// When this was written down.
-    pub ingested_at: Option<DateTime<Utc>>,
+    /// Which fact about the log file this is; the highest counts.
+    pub revision: u32,
 }
 
 impl LogFileFact {
@@ -45,11 +45,11 @@ impl LogFileFact {
         lower.then(|| hex::decode(text)).flatten()?.try_into().ok()
     }
 
-    /// Of two facts about one log file the one that counts: the newer, whatever their order.
+    /// Of two facts about one log file the one that counts, whatever their order.
+    #[must_use]
     pub fn newer(self, other: Self) -> Self {
-        let rank = |fact: &Self| {
-            (fact.ingested_at, fact.status == Status::Committed, fact.sha256, !fact.missing)
-        };
+        let rank =
+            |fact: &Self| (fact.revision, fact.status == Status::Committed, fact.sha256, !fact.missing);
         if rank(&other) > rank(&self) { other } else { self }
     }
 }
@@ -73,10 +73,10 @@ pub struct DigestFact {
     pub end: DateTime<Utc>,
     /// Whether it holds.
     pub status: DigestStatus,
-    /// Hex SHA-256 of its uncompressed bytes.
-    pub hash_value: Option<String>,
-    /// Its signature, in hex.
-    pub signature: Option<String>,
+    /// SHA-256 of its uncompressed bytes.
+    pub hash_value: Option<Mark>,
+    /// Its signature.
+    pub signature: Option<Mark>,
     /// The digest before it; nothing for the first of a chain.
     pub previous: Option<Link>,
     /// When this was written down.
@@ -90,10 +90,22 @@ pub struct Link {
     pub bucket: String,
     /// Key of the digest before.
     pub key: String,
-    /// Hex SHA-256 of the digest before.
-    pub hash_value: Option<String>,
+    /// SHA-256 of the digest before.
+    pub hash_value: Option<Mark>,
     /// Signature of the digest before.
-    pub signature: Option<String>,
+    pub signature: Option<Mark>,
+}
+
+/// What stands for a hash or a signature in hex of either case: as good for comparing, and far shorter
+/// than a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mark(LogFileId);
+
+impl Mark {
+    /// Takes hex digits.
+    pub fn of(hex: &str) -> Self {
+        Self(LogFileId::of(&hex.to_ascii_lowercase()))
+    }
 }
 
 impl Link {
@@ -104,17 +116,17 @@ impl Link {
 
     /// Whether `digest` is the one that was linked to. The signed part is the signature; both must fit.
     fn fits(&self, digest: &DigestFact) -> bool {
-        let same = |ours: Option<&String>, theirs: Option<&String>| match (ours, theirs) {
-            (Some(ours), Some(theirs)) => ours.eq_ignore_ascii_case(theirs),
+        let same = |ours: Option<Mark>, theirs: Option<Mark>| match (ours, theirs) {
+            (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        same(self.hash_value.as_ref(), digest.hash_value.as_ref())
-            && same(self.signature.as_ref(), digest.signature.as_ref())
+        same(self.hash_value, digest.hash_value) && same(self.signature, digest.signature)
     }
 }
 
 impl From<&DigestEntry> for DigestFact {
     fn from(entry: &DigestEntry) -> Self {
+        let mark = |hex: &Option<String>| hex.as_deref().map(Mark::of);
         let previous = entry.previous_digest_s3_bucket.clone().zip(entry.previous_digest_s3_object.clone());
         Self {
             digest: entry.digest.clone(),
@@ -125,13 +137,13 @@ impl From<&DigestEntry> for DigestFact {
             start: entry.digest_start_time,
             end: entry.digest_end_time,
             status: entry.status,
-            hash_value: entry.hash_value.clone(),
-            signature: entry.signature.clone(),
+            hash_value: mark(&entry.hash_value),
+            signature: mark(&entry.signature),
             previous: previous.map(|(bucket, key)| Link {
                 bucket,
                 key,
-                hash_value: entry.previous_digest_hash_value.clone(),
-                signature: entry.previous_digest_signature.clone(),
+                hash_value: mark(&entry.previous_digest_hash_value),
+                signature: mark(&entry.previous_digest_signature),
             }),
             checked_at: None,
         }
@@ -275,23 +287,23 @@ impl Evidence {
         })
     }
 
-    /// Whether a digest that holds links to another one that is not known. With the linked one: nothing
-    /// is known of its trail before it.
-    pub(super) fn unseen(&self) -> Vec<(&Link, bool)> {
-        let known: HashMap<&str, ()> =
-            self.digests.iter().map(|digest| (digest.digest.as_str(), ())).collect();
-        let mut unseen: BTreeMap<String, (&Link, bool)> = BTreeMap::new();
-        for (digest, trust) in self.digests.iter().zip(&self.trust) {
-            let (Some(link), Trust::Holds | Trust::Replaced) = (&digest.previous, trust) else { continue };
-            let address = link.address();
-            if !known.contains_key(address.as_str()) {
-                unseen.insert(address, (link, self.is_oldest(digest)));
-            }
-        }
-        unseen.into_values().collect()
+    /// The digests that hold and link to one that is not known.
+    pub(super) fn with_unknown_link(&self) -> impl Iterator<Item = (&DigestFact, &Link)> {
+        let known: HashSet<&str> = self.digests.iter().map(|digest| digest.digest.as_str()).collect();
+        self.digests.iter().zip(&self.trust).filter_map(move |(digest, trust)| {
+            let link = digest.previous.as_ref().filter(|_| matches!(trust, Trust::Holds | Trust::Replaced))?;
+            (!known.contains(link.address().as_str())).then_some((digest, link))
+        })
     }
 
-    fn is_oldest(&self, digest: &DigestFact) -> bool {
+    /// The digests whose public key could not be looked up, and of which nothing better is known.
+    pub(super) fn not_judged(&self) -> impl Iterator<Item = &DigestFact> {
+        let judged = self.digests.iter().zip(&self.trust);
+        judged.filter(|(_, trust)| **trust == Trust::Unknown).map(|(digest, _)| digest)
+    }
+
+    /// Whether no digest of the same trail is known that ends before this one.
+    pub(super) fn is_oldest(&self, digest: &DigestFact) -> bool {
         let trails = self.trails.get(&place(&root(&digest.digest), &digest.account, &digest.region));
         let trail = trails.into_iter().flatten().find(|trail| trail.is_of(digest));
         trail.is_none_or(|trail| trail.segments.iter().all(|segment| segment.end >= digest.end))
