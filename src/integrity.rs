@@ -25,4 +25,5 @@ pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
 pub use gaps::{Gap, Why, gaps};
 pub use keys::{Answer, Keys, remembered};
 pub use state::{Reason, State, Verdict};
+#[allow(unused_imports)]
 pub(crate) use verdicts::Verdicts;

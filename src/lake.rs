@@ -63,7 +63,7 @@ pub use self::entry::{
     DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
     Quarantined, Status,
 };
-pub(crate) use self::facts::{Dates, Facts, Listed, MISSING};
+pub(crate) use self::facts::{Dates, Facts, Listed};
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::writer::{Batch, LakeWriter, Staged};

@@ -112,7 +112,7 @@ impl Auditor<'_> {
         }
         for digest in case.evidence.not_judged().filter(of_day) {
             if self.met.insert(digest.digest.clone()) {
-                self.audit.recheck.extend(ObjectRef::from_uri(&digest.digest));
+                self.audit.recheck.extend(object(&digest.digest));
             }
         }
         Ok(())
@@ -176,4 +176,10 @@ impl Auditor<'_> {
         evidence.extend(self.facts.digests(&month, Listed::None).await?);
         Ok(evidence.is_oldest(digest))
     }
+}
+
+/// The object at an address.
+fn object(address: &str) -> Option<ObjectRef> {
+    let (bucket, key) = address.strip_prefix("s3://")?.split_once('/')?;
+    Some(ObjectRef::new(bucket, key))
 }

@@ -8,6 +8,7 @@ use super::keys::{Answer, Keys};
 use crate::digest::{Digest, DigestError};
 use crate::lake::{DigestEntry, DigestStatus, ListedLogFile};
 use crate::object::{DigestKey, ObjectRef};
+use crate::store::Object;
 use crate::validation::{CheckedDigest, InvalidDigest, StoredObject, check_digest};
 
 /// What a digest that does not hold may list and have it kept. CloudTrail's list some thousands.
@@ -33,8 +34,9 @@ impl Checker {
     ///
     /// Bad data is a result like others. Whether it fits the digests before and after it is for
     /// [`super::Evidence`] to say.
-    pub async fn check(&self, object: &ObjectRef, key: &DigestKey, stored: &StoredObject) -> DigestEntry {
-        let judge = || self.keys.with(|known| check_digest(object, stored, known));
+    pub async fn check(&self, object: &ObjectRef, key: &DigestKey, fetched: &Object) -> DigestEntry {
+        let stored = StoredObject { bytes: fetched.bytes.clone(), metadata: fetched.metadata.clone() };
+        let judge = || self.keys.with(|known| check_digest(object, &stored, known));
         let mut checked = judge();
         if let Err(InvalidDigest { error: DigestError::UnknownKey(fingerprint), .. }) = &checked {
             // Each region signs with keys of its own.

@@ -291,7 +291,8 @@ impl Evidence {
     pub(super) fn with_unknown_link(&self) -> impl Iterator<Item = (&DigestFact, &Link)> {
         let known: HashSet<&str> = self.digests.iter().map(|digest| digest.digest.as_str()).collect();
         self.digests.iter().zip(&self.trust).filter_map(move |(digest, trust)| {
-            let link = digest.previous.as_ref().filter(|_| matches!(trust, Trust::Holds | Trust::Replaced))?;
+            let link =
+                digest.previous.as_ref().filter(|_| matches!(trust, Trust::Holds | Trust::Replaced))?;
             (!known.contains(link.address().as_str())).then_some((digest, link))
         })
     }
@@ -470,7 +471,7 @@ fn trust(digests: &[DigestFact]) -> Vec<Trust> {
         }
     }
     let of = |digest: &DigestFact| match digest.status {
-        status if self::rank(status) < best[digest.digest.as_str()] => Trust::Superseded,
+        status if rank(status) < best[digest.digest.as_str()] => Trust::Superseded,
         DigestStatus::Valid => Trust::Holds,
         DigestStatus::Invalid => Trust::Invalid,
         DigestStatus::Missing => Trust::Missing,

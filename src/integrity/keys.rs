@@ -1,5 +1,6 @@
 //! CloudTrail's public keys, from wherever they can be had.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
@@ -15,6 +16,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
+use crate::cloudtrail::{CloudTrail, Connect};
 use crate::digest::{PublicKey, PublicKeys};
 use crate::lake::Lake;
 use crate::validation::read_public_keys;
@@ -105,6 +107,26 @@ impl Keys {
         self.rebuilt(|inner| inner.look_up = Some(look_up))
     }
 
+    /// Asks CloudTrail itself for keys that are not at hand. The region is each digest's own.
+    #[must_use]
+    pub fn with_cloudtrail(self, connect: Connect) -> Self {
+        let clients: Arc<Mutex<HashMap<String, CloudTrail>>> = Arc::default();
+        self.with_look_up(move |region, start, end| {
+            let (clients, connect) = (clients.clone(), connect.clone());
+            async move {
+                let mut clients = clients.lock().await;
+                let client = match clients.entry(region) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let region = Some(new.key().clone());
+                        new.insert(CloudTrail::connect(&Connect { region, ..connect }).await?)
+                    }
+                };
+                Ok(client.list_public_keys(start, end).await?)
+            }
+        })
+    }
+
     fn rebuilt(self, change: impl FnOnce(&mut Inner)) -> Self {
         let known = self.with(Clone::clone);
         let mut inner = Inner {
@@ -191,7 +213,11 @@ impl Keys {
             }
             other => {
                 if let Err(error) = other {
-                    warn!(fingerprint, error = format!("{error:#}"), "could not read a public key of the lake");
+                    warn!(
+                        fingerprint,
+                        error = format!("{error:#}"),
+                        "could not read a public key of the lake"
+                    );
                 }
                 let nothing = Answer::NotAnswered(String::new());
                 asked.when.insert(subject, (Instant::now(), nothing));

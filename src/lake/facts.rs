@@ -28,7 +28,7 @@ const CONCURRENT_READS: usize = 16;
 const FEW_DAYS: i64 = 40;
 
 /// The reason of what is in quarantine because the bucket does not have it.
-pub const MISSING: &str = "missing";
+const MISSING: &str = "missing";
 
 /// The facts of a lake at one version, read when somebody asks.
 #[derive(Clone, Debug)]
