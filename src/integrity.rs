@@ -21,9 +21,9 @@ mod tests;
 
 pub use audit::{Absent, Audit, Failed, audit};
 pub use checker::Checker;
+pub(crate) use evidence::rank;
 pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
 pub use gaps::{Gap, Why, gaps};
 pub use keys::{Answer, Keys, remembered};
 pub use state::{Reason, State, Verdict};
-#[allow(unused_imports)]
 pub(crate) use verdicts::Verdicts;
