@@ -41,6 +41,7 @@ pub struct Metrics {
     seen: Counter,
     objects: Family<Labels, Counter>,
     objects_in_flight: Gauge,
+    ignored: Family<Labels, Counter>,
     bytes: Counter,
     processing: Histogram,
     events: Counter,
@@ -172,6 +173,7 @@ impl Metrics {
             seen: Counter::default(),
             objects: Family::default(),
             objects_in_flight: Gauge::default(),
+            ignored: Family::default(),
             bytes: Counter::default(),
             processing: Histogram::new(exponential_buckets(0.1, 2.5, 10)),
             events: Counter::default(),
@@ -211,6 +213,7 @@ impl Metrics {
             seen "s3_objects_seen" "Objects announced by messages or asked for by the audit";
             objects "s3_objects" "Objects done with, by outcome";
             objects_in_flight "s3_objects_inflight" "Objects in work";
+            ignored "s3_objects_ignored" "Objects that are nothing to us, by kind";
             bytes "s3_bytes" "Bytes fetched";
             processing "object_processing_seconds" "Time from receipt to the end of an object's work";
             events "events" "Events added to the lake";
@@ -310,6 +313,10 @@ impl Metrics {
         self.log_files.get_or_create(&vec![("integrity", integrity.to_owned())]).set(as_gauge(files));
     }
 
+    pub(crate) fn ignored(&self, kind: &str) {
+        self.ignored.get_or_create(&vec![("kind", kind.to_owned())]).inc();
+    }
+
     /// The sums over all queues.
     pub fn totals(&self) -> Totals {
         let outcome = |outcome: ObjectOutcome| {
@@ -360,9 +367,6 @@ fn of_queue(queue: &str) -> Labels {
 fn as_gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
-
-/// Metrics that several owners share.
-pub type SharedMetrics = Arc<Metrics>;
 
 #[cfg(test)]
 mod tests {
