@@ -13,6 +13,7 @@
 //! them bring is in the lake once.
 
 mod acknowledge;
+mod audit;
 mod commit;
 mod dispatch;
 mod fetch;
@@ -21,6 +22,7 @@ mod options;
 mod receive;
 mod works;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use tracing::{info, warn};
 pub use self::fetch::Fetch;
 pub use self::options::{ForeignMessages, OnIntegrityFailure, Options, limits_within};
 
+use self::audit::Auditor;
 use self::commit::Committer;
 use self::dispatch::{Arrival, Dispatcher};
 use self::fetch::Fetcher;
@@ -78,8 +81,7 @@ impl Daemon {
         let options = Arc::new(self.options.clone());
         let (hand, done) = Hand::new(self.queues.clone(), options.clone(), metrics.clone());
         let acknowledged = CancellationToken::new();
-        let acknowledging =
-            tokio::spawn(acknowledge::acknowledge(hand.clone(), done, acknowledged.clone()));
+        let acknowledging = tokio::spawn(acknowledge::acknowledge(hand.clone(), done, acknowledged.clone()));
         let working = self.work(hand.clone(), options.clone(), stop.clone());
         let grace = async {
             stop.cancelled().await;
@@ -106,6 +108,7 @@ impl Daemon {
         let Daemon { objects, lake, checker, metrics, health, .. } = self;
         health.expect("dispatch", false, Duration::MAX);
         health.expect("lake", false, Duration::MAX);
+        let audits = checker.is_some();
         let works = Arc::new(Works::new(metrics.clone()));
         let (jobs, loaders) = start_loaders(&lake, &options);
         let turn = loaders.turn();
@@ -118,28 +121,48 @@ impl Daemon {
             lake: lake.clone(),
             options: options.clone(),
             health: health.clone(),
+            refused: HashSet::new(),
+        };
+        let auditor = Auditor {
+            lake: lake.clone(),
+            arrivals: arrivals.clone(),
+            options: options.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            told: HashSet::new(),
         };
         let committer = Committer { lake, works, metrics, health: health.clone(), open, failures: 0 };
         let mut receivers = start_receivers(&hand, &arrivals, &turn, &gate, &health, &options, &stop);
         drop(arrivals);
+        if audits {
+            receivers.spawn(auditor.run(stop.clone()));
+        } else {
+            drop(auditor);
+        }
+        receivers.spawn(turn_over(health, stop.clone()));
         let dispatching = tokio::spawn(dispatcher.run(arriving, stop.clone()));
         let committing = committer.run(loaders, stop.clone());
         let receiving = async {
             while receivers.join_next().await.is_some() {}
-            // The last batch need not wait for its age.
             let _ = dispatching.await;
         };
-        // When the committer ends first, something is broken for good.
-        let ((), committed) = tokio::join!(receiving, async {
-            let committed = committing.await;
-            stop.cancel();
-            committed
-        });
+        let ((), committed) = tokio::join!(receiving, committing);
         committed
     }
 }
 
-fn start_loaders(lake: &Lake, options: &Options) -> (mpsc::Sender<crate::ingest::load::Job<LogFileId>>, Loaders<LogFileId>) {
+/// Says that the runtime turns.
+async fn turn_over(health: Arc<Health>, stop: CancellationToken) {
+    health.expect("runtime", true, STUCK);
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+        health.fine("runtime");
+    }
+}
+
+fn start_loaders(
+    lake: &Lake,
+    options: &Options,
+) -> (mpsc::Sender<crate::ingest::load::Job<LogFileId>>, Loaders<LogFileId>) {
     let loading = LoadOptions {
         threads: options.threads,
         limits: options.limits.clone(),

@@ -32,13 +32,19 @@ pub(super) struct Committer {
 
 impl Committer {
     /// Commits until the loaders have ended.
-    pub(super) async fn run(mut self, mut loaders: Loaders<LogFileId>, stop: CancellationToken) -> Result<()> {
+    pub(super) async fn run(
+        mut self,
+        mut loaders: Loaders<LogFileId>,
+        stop: CancellationToken,
+    ) -> Result<()> {
         while let Some(loaded) = loaders.next().await {
             let (staged, done) = self.written(loaded);
             if !done.is_empty() {
                 self.commit(staged, done, &stop).await;
             }
         }
+        // If this is before its time, a loader is broken, and with it the whole.
+        stop.cancel();
         loaders.join().await
     }
 

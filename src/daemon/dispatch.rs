@@ -1,6 +1,6 @@
 //! Dispatching: what messages say, to objects that are fetched, known already, or nothing to us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(super) enum Kind {
 const TOGETHER: usize = 100;
 /// Dates of keys that lie no further apart are looked up together.
 const DAYS_TOGETHER: TimeDelta = TimeDelta::days(7);
+/// Buckets that are remembered as told.
+const REFUSED: usize = 1000;
 /// Times that the lake is asked what it knows.
 const LOOK_UPS: u32 = 3;
 
@@ -60,6 +62,8 @@ pub(super) struct Dispatcher {
     pub(super) lake: Lake,
     pub(super) options: Arc<Options>,
     pub(super) health: Arc<Health>,
+    /// Buckets that digests name and that are not allowed, each told once.
+    pub(super) refused: HashSet<String>,
 }
 
 impl Dispatcher {
@@ -149,14 +153,17 @@ impl Dispatcher {
         self.works.ignore(ticket, true);
     }
 
-    fn asked(&self, objects: Vec<ObjectRef>, why: Asked, wanted: &mut Vec<Wanted>) {
+    fn asked(&mut self, objects: Vec<ObjectRef>, why: Asked, wanted: &mut Vec<Wanted>) {
         for object in objects {
-            let allowed = self.options.buckets.contains(&object.bucket);
-            let kind = self.kind(&object.key).ok().filter(|_| allowed);
-            let Some(kind) = kind else {
-                warn!(object = %escape(&object.uri(), true), "asked for by a digest, and not ours to fetch");
+            if !self.options.buckets.contains(&object.bucket) {
+                if self.refused.len() < REFUSED && self.refused.insert(object.bucket.clone()) {
+                    let bucket = escape(&object.bucket, true);
+                    error!(%bucket, "digests list objects of a bucket that is not allowed (--bucket)");
+                    self.hand.metrics.error("integrity", "bucket_not_allowed");
+                }
                 continue;
-            };
+            }
+            let Ok(kind) = self.kind(&object.key) else { continue };
             let asked = Wanted { asked: Some(why), ..Wanted::new(object, kind) };
             self.begin(self.hand.ticket(), asked, wanted);
         }
@@ -177,7 +184,10 @@ impl Dispatcher {
             ObjectKind::Folder => return Err("folder"),
             ObjectKind::Other => LogKey::from_file_name(key).ok_or("other")?,
         };
-        let oldest = self.options.ignore_older.and_then(|age| Utc::now().checked_sub_signed(TimeDelta::from_std(age).ok()?));
+        let oldest = self
+            .options
+            .ignore_older
+            .and_then(|age| Utc::now().checked_sub_signed(TimeDelta::from_std(age).ok()?));
         let start = self.options.start_timestamp.max(oldest);
         if start.is_some_and(|start| log.time < start) { Err("too_old") } else { Ok(Kind::Log(log)) }
     }
@@ -226,7 +236,7 @@ impl Dispatcher {
             return Ok(Vec::new());
         };
         if group.iter().any(|object| matches!(object.kind, Kind::Digest(_))) {
-            let known = self.lake.known_digests(&ids).await?;
+            let known = self.lake.known_digests_between(&ids, Some(range.0..=range.1)).await?;
             let settled = |status: Option<DigestStatus>| {
                 matches!(status, Some(DigestStatus::Valid | DigestStatus::Invalid))
             };
@@ -263,10 +273,16 @@ mod tests {
     use super::*;
 
     fn wanted(date: &str, digest: bool) -> Wanted {
-        let (folder, name) = if digest { ("CloudTrail-Digest", "CloudTrail-Digest_eu-west-1_t_eu-west-1") } else { ("CloudTrail", "CloudTrail_eu-west-1") };
+        let (folder, name) = if digest {
+            ("CloudTrail-Digest", "CloudTrail-Digest_eu-west-1_t_eu-west-1")
+        } else {
+            ("CloudTrail", "CloudTrail_eu-west-1")
+        };
         let (path, compact) = (date.replace('-', "/"), date.replace('-', ""));
         let time = if digest { "T081000Z" } else { "T0810Z_a" };
-        let key = format!("AWSLogs/111122223333/{folder}/eu-west-1/{path}/111122223333_{name}_{compact}{time}.json.gz");
+        let key = format!(
+            "AWSLogs/111122223333/{folder}/eu-west-1/{path}/111122223333_{name}_{compact}{time}.json.gz"
+        );
         let kind = match ObjectKind::of(&key) {
             ObjectKind::Log(log) => Kind::Log(log),
             ObjectKind::Digest(digest) => Kind::Digest(digest),
@@ -277,7 +293,8 @@ mod tests {
 
     #[test]
     fn an_old_date_is_looked_up_by_itself() {
-        let days = [("2026-01-05", false), ("2019-01-01", false), ("2026-01-09", false), ("2026-01-06", true)];
+        let days =
+            [("2026-01-05", false), ("2019-01-01", false), ("2026-01-09", false), ("2026-01-06", true)];
         let groups = by_date(days.iter().map(|(day, digest)| wanted(day, *digest)).collect());
         let told: Vec<Vec<String>> =
             groups.iter().map(|group| group.iter().map(|one| one.date().to_string()).collect()).collect();

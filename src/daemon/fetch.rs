@@ -15,7 +15,7 @@ use super::hand::Failed;
 use super::works::{End, Works};
 use crate::ingest::load::{Job, Work};
 use crate::integrity::Checker;
-use crate::lake::LogFileId;
+use crate::lake::{DigestStatus, LogFileId};
 use crate::metrics::Metrics;
 use crate::object::{DigestKey, LogKey, ObjectRef};
 use crate::output::escape;
@@ -130,7 +130,8 @@ impl Fetcher {
         for object in wanted {
             let shared = self.shared.clone();
             let size = object.size.unwrap_or(UNKNOWN_SIZE).min(shared.options.limits.compressed);
-            let permits = async { (shared.budget(size).await, shared.requests.clone().acquire_owned().await) };
+            let permits =
+                async { (shared.budget(size).await, shared.requests.clone().acquire_owned().await) };
             let Some((Some(budget), Ok(request))) = stop.run_until_cancelled(permits).await else {
                 shared.works.finish(object.id, End::Failed(Failed::shutdown()));
                 continue;
@@ -178,7 +179,7 @@ impl Shared {
         let work = match fetched {
             Ok(object) => {
                 self.metrics.fetched(object.bytes.len() as u64);
-                Some(self.work(&wanted, object).await)
+                self.work(&wanted, object).await
             }
             Err(error) => self.failed(&wanted, &error),
         };
@@ -189,12 +190,21 @@ impl Shared {
         }
     }
 
-    async fn work(&self, wanted: &Wanted, object: Object) -> Work {
+    async fn work(&self, wanted: &Wanted, object: Object) -> Option<Work> {
         match (&wanted.kind, &self.checker) {
             (Kind::Digest(key), Some(checker)) => {
-                Work::Digest(Box::new(check(checker, &wanted.object, key, object).await))
+                let entry = checker.check(&wanted.object, key, &object).await;
+                if wanted.asked == Some(Asked::Recheck) && entry.status == DigestStatus::KeyNotFound {
+                    // Nothing new.
+                    self.works.finish(wanted.id, End::Duplicate);
+                    return None;
+                }
+                Some(Work::Digest(Box::new(entry)))
             }
-            (Kind::Digest(key), None) => Work::Digest(Box::new(Checker::missing(&wanted.object, key))),
+            (Kind::Digest(_), None) => {
+                self.works.finish(wanted.id, End::Failed(Failed::later("no_public_keys")));
+                None
+            }
             (Kind::Log(key), _) => {
                 if wanted.asked == Some(Asked::Absent) {
                     self.metrics.recovered();
@@ -202,7 +212,7 @@ impl Shared {
                     info!(bucket, key, "fetched because a digest lists it; no message has announced it");
                 }
                 let candidate = wanted.candidate(key, object.bytes.len() as u64, object.etag);
-                Work::Fetched(candidate, object.bytes)
+                Some(Work::Fetched(candidate, object.bytes))
             }
         }
     }
@@ -214,9 +224,13 @@ impl Shared {
         let receive_count = self.works.receive_count(wanted.id);
         self.metrics.error("fetch", error.code());
         match (error, &wanted.kind) {
-            (FetchError::NotFound, kind) if receive_count.is_none_or(|count| count >= self.options.max_receive_count) => {
+            (FetchError::NotFound, kind)
+                if receive_count.is_none_or(|count| count >= self.options.max_receive_count) =>
+            {
                 match kind {
-                    Kind::Digest(digest) => return Some(Work::Digest(Box::new(Checker::missing(&wanted.object, digest)))),
+                    Kind::Digest(digest) => {
+                        return Some(Work::Digest(Box::new(Checker::missing(&wanted.object, digest))));
+                    }
                     Kind::Log(log) => {
                         let candidate = wanted.candidate(log, wanted.size.unwrap_or(0), None);
                         let detail = missing(receive_count, wanted);
@@ -241,14 +255,11 @@ impl Shared {
     }
 }
 
-async fn check(checker: &Checker, object: &ObjectRef, key: &DigestKey, fetched: Object) -> crate::lake::DigestEntry {
-    let stored = crate::validation::StoredObject { bytes: fetched.bytes, metadata: fetched.metadata };
-    checker.check(object, key, &stored).await
-}
-
 fn missing(receive_count: Option<u32>, wanted: &Wanted) -> String {
     match (receive_count, wanted.asked) {
-        (Some(count), _) => format!("announced, and not in the bucket when the message was received {count} times"),
+        (Some(count), _) => {
+            format!("announced, and not in the bucket when the message was received {count} times")
+        }
         (None, _) => "listed by a valid digest, and not in the bucket".to_owned(),
     }
 }

@@ -166,12 +166,7 @@ impl Ticket {
         if let Some(delivery) = &self.delivery {
             delivery.state().open += 1;
         }
-        Ticket {
-            delivery: self.delivery.clone(),
-            hand: self.hand.clone(),
-            settled: false,
-            since: self.since,
-        }
+        Ticket { delivery: self.delivery.clone(), hand: self.hand.clone(), settled: false, since: self.since }
     }
 
     /// The message's id; nothing for an object that nobody announced.

@@ -126,4 +126,3 @@ pub(super) fn jittered((first, most): (Duration, Duration), failures: u32) -> Du
     let pause = first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(most);
     pause.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
-

@@ -21,6 +21,7 @@ use tracing::warn;
 
 use super::Progress;
 use crate::event::{Appended, EventBuilder};
+use crate::failpoint;
 use crate::hex;
 use crate::lake::{Batch, LakeWriter, LogFileEntry, QuarantineEntry, Staged, Status};
 use crate::log_file::{Limits, LogFile};
@@ -70,6 +71,8 @@ pub(crate) struct Loaders<T> {
     threads: JoinSet<Result<()>>,
     count: usize,
     turn: Turn,
+    /// Of the threads that have ended.
+    outcome: Result<()>,
 }
 
 /// When all loaders write what they have.
@@ -115,7 +118,7 @@ impl<T: Send + 'static> Loaders<T> {
             let (jobs, to_committer) = (jobs.clone(), to_committer.clone());
             threads.spawn_blocking(move || loader.run(&jobs, &to_committer));
         }
-        (to_loaders, Loaders { loaded, threads, count, turn })
+        (to_loaders, Loaders { loaded, threads, count, turn, outcome: Ok(()) })
     }
 
     /// What makes the loaders write.
@@ -125,7 +128,7 @@ impl<T: Send + 'static> Loaders<T> {
 
     /// What to commit next: all that is waiting. Nothing when the loaders have ended.
     pub(crate) async fn next(&mut self) -> Option<Vec<Loaded<T>>> {
-        let first = self.loaded.recv().await?;
+        let first = self.first().await?;
         let deadline = Instant::now() + TURN_PATIENCE;
         let mut turn = first.turn;
         let mut loaded = vec![first];
@@ -142,10 +145,26 @@ impl<T: Send + 'static> Loaders<T> {
         }
     }
 
+    /// A thread that ends by itself is broken, and what it had is lost: then this is the end.
+    async fn first(&mut self) -> Option<Loaded<T>> {
+        loop {
+            tokio::select! {
+                biased;
+                loaded = self.loaded.recv() => return loaded,
+                Some(ended) = self.threads.join_next() => {
+                    self.outcome = ended.context("a loader panicked").flatten();
+                    if self.outcome.is_err() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
     /// Waits for the end of all threads.
     pub(crate) async fn join(mut self) -> Result<()> {
         drop(self.loaded);
-        let mut outcome = Ok(());
+        let mut outcome = self.outcome;
         while let Some(joined) = self.threads.join_next().await {
             outcome = outcome.and(joined.context("a loader panicked").flatten());
         }
@@ -338,10 +357,13 @@ impl<T> Loader<T> {
     }
 
     fn stage(&mut self) -> Result<Staged> {
+        failpoint::reach(failpoint::BEFORE_WRITE);
         let mut batch = std::mem::take(&mut self.batch);
         if self.events.rows() > 0 {
             batch.events.push(self.events.finish());
         }
-        self.writer.write_here(&Handle::current(), batch).context("writing to the lake")
+        let staged = self.writer.write_here(&Handle::current(), batch).context("writing to the lake");
+        failpoint::reach(failpoint::AFTER_WRITE);
+        staged
     }
 }
