@@ -38,7 +38,8 @@ const TYPES: [&str; 12] = [
 /// Columns and tables that log files read in place do not have.
 const LAKE_COLUMNS: [&str; 2] = ["integrity", "integrity_reason"];
 const LAKE_TABLES: [&str; 4] = ["log_files", "quarantine", "digests", "integrity_gaps"];
-const NEEDS_A_LAKE: &str = "only a lake knows: put the log files into one with trailq ingest, then ask with --lake";
+const NEEDS_A_LAKE: &str =
+    "only a lake knows: put the log files into one with trailq ingest, then ask with --lake";
 const LISTS_ALL: &str = "trailq sql \"describe cloudtrail_logs\" lists all columns";
 
 impl std::error::Error for SqlError {}
@@ -248,8 +249,7 @@ impl Query<'_> {
         if LAKE_TABLES.contains(&short) {
             return error.help(NEEDS_A_LAKE);
         }
-        let error = error
-            .suggest(&nearest(short, tables.iter().map(String::as_str)));
+        let error = error.suggest(&nearest(short, tables.iter().map(String::as_str)));
         error.help(&format!("tables: {}", tables.join(", ")))
     }
 
