@@ -55,8 +55,7 @@ async fn digests_are_committed_with_log_files_and_without() {
     let staged = lake.writer().write(both).await.unwrap();
     let committed = lake.commit(vec![staged]).await.unwrap();
     assert_eq!((committed.version, committed.files, committed.digests), (1, 1, 1));
-    let staged =
-        lake.writer().write(of(vec![digest("d2", DigestStatus::Missing, noon())])).await.unwrap();
+    let staged = lake.writer().write(of(vec![digest("d2", DigestStatus::Missing, noon())])).await.unwrap();
     let committed = lake.commit(vec![staged]).await.unwrap();
     assert_eq!((committed.version, committed.files, committed.digests), (2, 0, 1));
     assert_eq!(number(&path, DIGESTS).await, 2);
