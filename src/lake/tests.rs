@@ -5,3 +5,4 @@ mod exactly_once;
 mod measure;
 mod query;
 mod support;
+mod withdraw;
