@@ -21,18 +21,22 @@
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
 mod action;
+mod cells;
 mod commit;
 mod encode;
 mod entry;
 mod facts;
 mod file_stats;
 mod location;
+mod newest;
 mod provider;
+mod quarantined;
 mod rows;
 mod seen;
 mod table;
 mod tables;
 mod unread;
+mod withdraw;
 mod writer;
 
 #[cfg(test)]
@@ -64,8 +68,10 @@ pub use self::entry::{
     Quarantined, Status,
 };
 pub(crate) use self::facts::{Dates, Facts, Listed};
+pub use self::quarantined::QuarantineFilter;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
+pub use self::withdraw::Withdrawn;
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// A lake, open for reading, or for writing as well. Clones share their state.
@@ -219,14 +225,17 @@ impl Lake {
         Ok(self.view().await?.events.provider.clone())
     }
 
-    /// The ledger, as of the last refresh, lagging rows included.
+    /// The ledger, as of the last refresh, lagging rows included: one row a log file, the newest.
     pub async fn log_files(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.log_files.provider.clone())
+        let ledger = &self.view().await?.log_files;
+        newest::ledger(ledger.provider.clone(), &ledger.files)
     }
 
-    /// The quarantine, as of the last refresh, lagging rows included.
+    /// The quarantine, as of the last refresh, lagging rows included: one row a piece, the newest.
+    /// Of a piece that was dealt with it has no bytes; those stay in the Delta table's older row.
     pub async fn quarantine(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.quarantine.provider.clone())
+        let quarantine = &self.view().await?.quarantine;
+        newest::quarantine(quarantine.provider.clone(), &quarantine.files)
     }
 
     /// The digests that were checked, as of the last refresh, lagging rows included.
