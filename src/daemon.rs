@@ -32,7 +32,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use self::fetch::Fetch;
 pub use self::options::{ForeignMessages, OnIntegrityFailure, Options, limits_within};
 
 use self::audit::Auditor;
@@ -48,6 +47,7 @@ use crate::integrity::Checker;
 use crate::lake::{Lake, LogFileId};
 use crate::metrics::{Health, Metrics, Totals};
 use crate::queue::Queue;
+use crate::store::Fetch;
 
 /// All that a daemon works with.
 pub struct Daemon {

@@ -98,7 +98,7 @@ impl Auditor {
     fn absent(&self, audit: &Audit, now: DateTime<Utc>) -> Vec<ObjectRef> {
         let grace = TimeDelta::from_std(self.options.integrity_grace).unwrap_or(TimeDelta::MAX);
         let late = audit.absent.iter().filter(|file| file.checked_at.is_none_or(|at| now - at >= grace));
-        late.filter_map(|file| ObjectRef::from_uri(&file.log_file)).collect()
+        late.filter_map(|file| object(&file.log_file)).collect()
     }
 
     async fn failed(&mut self, failed: &[Failed]) -> Result<()> {
@@ -134,4 +134,10 @@ impl Auditor {
         }
         Ok(())
     }
+}
+
+/// The object at an address; nothing if it is none of a bucket.
+fn object(uri: &str) -> Option<ObjectRef> {
+    let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+    Some(ObjectRef::new(bucket, key))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use chrono::NaiveDate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -17,24 +16,10 @@ use crate::ingest::load::{Job, Work};
 use crate::integrity::Checker;
 use crate::lake::{DigestStatus, LogFileId};
 use crate::metrics::Metrics;
-use crate::object::{DigestKey, LogKey, ObjectRef};
+use crate::object::{LogKey, ObjectRef};
 use crate::output::escape;
 use crate::source::{Candidate, Place};
-use crate::store::{FetchError, Object, S3};
-
-/// Where objects come from.
-#[async_trait]
-pub trait Fetch: Send + Sync {
-    /// Reads an object of at most `limit` bytes.
-    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError>;
-}
-
-#[async_trait]
-impl Fetch for S3 {
-    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError> {
-        S3::fetch(self, object, limit).await
-    }
-}
+use crate::store::{Fetch, FetchError, Object};
 
 /// An object in work.
 #[derive(Debug, Clone)]
