@@ -84,7 +84,7 @@ fn an_id_must_name_one_piece() {
     assert!(run.stderr.contains("2 ids in quarantine begin with \"\""), "{}", run.stderr);
     for command in ["replay", "discard"] {
         let run = quarantine(&folder, &[command]).expect(2);
-        assert!(run.stderr.contains("--reason <REASON>"), "{}", run.stderr);
+        assert!(run.stderr.contains("which pieces? Name them, or give --reason"), "{}", run.stderr);
     }
 }
 

@@ -27,7 +27,7 @@ Examples:
   trailq quarantine replay --reason decompression_bomb --max-uncompressed-size 2048 --max-ratio 2000")]
 pub(super) struct Args {
     /// Ids, or as much of them as no others begin with
-    #[arg(value_name = "ID", required_unless_present_any = ["all", "reason", "log_file"])]
+    #[arg(value_name = "ID")]
     id: Vec<String>,
     /// All that is in quarantine
     #[arg(long, conflicts_with = "id")]
@@ -63,7 +63,7 @@ Examples:
   trailq quarantine discard --reason empty --yes")]
 pub(super) struct Discard {
     /// Ids, or as much of them as no others begin with
-    #[arg(value_name = "ID", required_unless_present_any = ["reason", "log_file"])]
+    #[arg(value_name = "ID")]
     id: Vec<String>,
     #[command(flatten)]
     which: Which,
@@ -76,6 +76,9 @@ pub(super) struct Discard {
 
 impl Args {
     pub(super) async fn run(&self) -> Result<ExitCode> {
+        if self.id.is_empty() && !self.which.is_given() && !self.all {
+            bail!("which pieces? Name them, or give --reason, --log-file or --all");
+        }
         let lake = if self.dry_run { self.place.read().await? } else { self.place.write().await? };
         let chosen = chosen(&lake, &self.id, &self.which).await?;
         let ids: Vec<String> = chosen.into_iter().map(|piece| piece.id).collect();
@@ -121,6 +124,9 @@ impl Args {
 
 impl Discard {
     pub(super) async fn run(&self) -> Result<ExitCode> {
+        if self.id.is_empty() && !self.which.is_given() {
+            bail!("which pieces? Name them, or give --reason or --log-file");
+        }
         let lake = self.place.write().await?;
         let chosen = chosen(&lake, &self.id, &self.which).await?;
         if chosen.len() > 1 && !self.yes {
