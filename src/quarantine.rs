@@ -86,6 +86,31 @@ pub async fn replay(lake: &Lake, ids: &[String], options: &Options) -> Result<Re
     bail!("other writers keep changing the same log files: try again")
 }
 
+/// Puts a log file into the lake that was put down as missing, and has been found after all.
+pub(crate) async fn found(lake: &Lake, log_file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Replayed> {
+    let filter = QuarantineFilter {
+        reason: Some("missing".to_owned()),
+        log_files: Some(vec![log_file.to_owned()]),
+        ..QuarantineFilter::default()
+    };
+    let mut replayed = Replayed::default();
+    let pieces = lake.quarantined(&filter).await?;
+    let Some(ledger) = lake.ledger(&[log_file]).await?.pop().filter(|_| !pieces.is_empty()) else {
+        return Ok(replayed);
+    };
+    let (group, limits) = (Group { ledger, pieces, others: vec![], fetched: Some(bytes) }, limits.clone());
+    let again = tokio::task::spawn_blocking(move || group.read(&limits)).await??;
+    let mut batch = Batch::default();
+    take(lake, again, &mut batch, &mut Replayed::default(), &mut replayed);
+    if !batch.files.is_empty() {
+        let committed = lake.commit(vec![lake.writer().write(batch).await?]).await?;
+        replayed.pieces += committed.resolved;
+        replayed.events += committed.events;
+        replayed.quarantined += committed.quarantined;
+    }
+    Ok(replayed)
+}
+
 /// Pieces by log file, in batches that fit into memory.
 fn batches(pieces: Vec<Quarantined>) -> Vec<Vec<Quarantined>> {
     let mut by_log_file: BTreeMap<String, Vec<Quarantined>> = BTreeMap::new();
