@@ -34,6 +34,7 @@
 //! | [`ingest`] | the loop from sources to commits | columns, wire formats |
 //! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
 //! | [`validation`] | a bucket's digests and log files to findings | printing |
+//! | [`evidence`] | what a validation went by, for somebody else to repeat it | S3, the lake |
 //! | [`sql`] | the DataFusion session, its tables, functions and errors | printing |
 //! | [`output`] | rows to tables, CSV, JSON and Parquet | where rows came from |
 //! | [`generate`] | logs of an organization that does not exist | the rest |
@@ -52,6 +53,7 @@ pub mod config;
 pub mod daemon;
 pub mod digest;
 pub mod event;
+pub mod evidence;
 pub mod generate;
 pub mod hex;
 pub mod ingest;
