@@ -24,6 +24,7 @@ mod action;
 mod commit;
 mod encode;
 mod entry;
+mod facts;
 mod file_stats;
 mod location;
 mod provider;
@@ -62,6 +63,7 @@ pub use self::entry::{
     DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
     Quarantined, Status,
 };
+pub(crate) use self::facts::{Dates, Facts, Listed};
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::writer::{Batch, LakeWriter, Staged};
