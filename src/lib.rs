@@ -33,6 +33,8 @@
 //! | [`lake`] | three Delta tables, and commits that add a log file once | SQS, gzip, JSON |
 //! | [`ingest`] | the loop from sources to commits | columns, wire formats |
 //! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
+//! | [`bucket`] | the folders of a bucket by day, and its objects | what is in them |
+//! | [`collect`] | what a copy of a bucket would lose | verdicts |
 //! | [`validation`] | a bucket's digests and log files to findings | printing |
 //! | [`evidence`] | what a validation went by, for somebody else to repeat it | S3, the lake |
 //! | [`sql`] | the DataFusion session, its tables, functions and errors | printing |
@@ -48,7 +50,9 @@
 #![recursion_limit = "256"]
 
 mod aws;
+pub mod bucket;
 pub mod cloudtrail;
+pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod daemon;

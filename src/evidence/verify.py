@@ -275,7 +275,7 @@ class Check:
             found = None
         self.at_hand["as the digest says" if found == line["hash_value"] else "other than the digest says"] += 1
         if found != line["sha256"]:
-            self.report.problem("%s: the file in --logs is not the one that the bundle speaks of" % where)
+            self.report.problem("%s: the file at hand is not the one that the bundle speaks of" % where)
 
     def end_of_digest(self):
         """What a valid digest lists and no verdict was given on."""
