@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::late::Doubt;
@@ -13,6 +13,9 @@ use crate::lake::Status;
 use crate::log_file::LogFile;
 use crate::object::LogKey;
 use crate::store::Listed;
+
+/// A digest lists what was delivered in its hour, which may be this long after the time in a file's name.
+const LISTED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// A SHA-256, or why there is none.
 pub(super) type Hashed = Result<[u8; 32], String>;
@@ -180,7 +183,7 @@ impl Reconciler {
     fn why_uncovered(&self, address: &str) -> Section {
         let Some(key) = self.log_key(address) else { return Section::Uncovered };
         match self.digests.last_end(&place_of_key(&key)) {
-            Some(end) if end <= key.time => Section::DigestsStopped,
+            Some(end) if end <= key.time + LISTED_WITHIN => Section::DigestsStopped,
             _ => Section::Uncovered,
         }
     }
