@@ -32,6 +32,7 @@
 //! | [`event`] | text to records to rows, and rows back to records | Delta, I/O |
 //! | [`lake`] | three Delta tables, and commits that add a log file once | SQS, gzip, JSON |
 //! | [`ingest`] | the loop from sources to commits | columns, wire formats |
+//! | [`quarantine`] | what was set aside, read again | SQL, printing |
 //! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
 //! | [`validation`] | a bucket's digests and log files to findings | printing |
 //! | [`sql`] | the DataFusion session, its tables, functions and errors | printing |
@@ -63,6 +64,7 @@ pub mod metrics;
 pub mod notification;
 pub mod object;
 pub mod output;
+pub mod quarantine;
 pub mod queue;
 pub mod reconcile;
 pub mod source;
