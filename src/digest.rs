@@ -248,6 +248,43 @@ impl PublicKey {
     }
 }
 
+/// A public key as `ListPublicKeys` lists it, unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedKey {
+    /// The name in the list, which may not be that of the key.
+    pub fingerprint: String,
+    /// The key in DER: PKCS#1 or `SubjectPublicKeyInfo`, or nonsense.
+    pub der: Vec<u8>,
+    /// When CloudTrail began to sign with it.
+    pub validity_start: Option<DateTime<Utc>>,
+    /// When CloudTrail stopped signing with it.
+    pub validity_end: Option<DateTime<Utc>>,
+}
+
+impl ListedKey {
+    /// The key in the form that signatures are checked with, under the name computed from it.
+    pub fn public_key(&self) -> PublicKey {
+        let key = PublicKey::from_der(&self.der);
+        PublicKey { validity_start: self.validity_start, validity_end: self.validity_end, ..key }
+    }
+
+    /// Reads what `aws cloudtrail list-public-keys` prints.
+    pub fn parse_list(json: &[u8]) -> Result<Vec<Self>, PublicKeysError> {
+        let list: PublicKeyList = serde_json::from_slice(json)?;
+        let key = |(index, item): (usize, PublicKeyItem)| {
+            let der = BASE64.decode(item.value.trim()).map_err(|_| PublicKeysError::NotBase64(index))?;
+            let named = item.fingerprint.map(|name| name.to_ascii_lowercase());
+            Ok(Self {
+                fingerprint: named.unwrap_or_else(|| PublicKey::from_der(&der).fingerprint),
+                der,
+                validity_start: item.validity_start_time.and_then(KeyTime::into_time),
+                validity_end: item.validity_end_time.and_then(KeyTime::into_time),
+            })
+        };
+        list.public_key_list.into_iter().enumerate().map(key).collect()
+    }
+}
+
 /// The public keys at hand, by fingerprint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublicKeys {
@@ -257,25 +294,31 @@ pub struct PublicKeys {
 impl PublicKeys {
     /// Reads what `aws cloudtrail list-public-keys` prints.
     pub fn from_json(json: &[u8]) -> Result<Self, PublicKeysError> {
-        let list: PublicKeyList = serde_json::from_slice(json)?;
+        Ok(Self::from_listed(&ListedKey::parse_list(json)?))
+    }
+
+    /// Takes listed keys. The user guide lists an SPKI key under the MD5 of its SPKI form, so each is
+    /// found by either name.
+    pub fn from_listed(listed: &[ListedKey]) -> Self {
         let mut keys = Self::default();
-        for (index, item) in list.public_key_list.into_iter().enumerate() {
-            let der = BASE64.decode(item.value.trim()).map_err(|_| PublicKeysError::NotBase64(index))?;
-            let mut key = PublicKey::from_der(&der);
-            key.validity_start = item.validity_start_time.and_then(KeyTime::into_time);
-            key.validity_end = item.validity_end_time.and_then(KeyTime::into_time);
-            // The user guide lists an SPKI key under the MD5 of its SPKI form: find it by either name.
-            if let Some(listed) = item.fingerprint {
-                keys.keys.insert(listed.to_ascii_lowercase(), key.clone());
+        for item in listed {
+            let key = item.public_key();
+            if item.fingerprint != key.fingerprint {
+                keys.keys.insert(item.fingerprint.clone(), key.clone());
             }
             keys.insert(key);
         }
-        Ok(keys)
+        keys
     }
 
     /// Adds a key.
     pub fn insert(&mut self, key: PublicKey) {
         self.keys.insert(key.fingerprint.clone(), key);
+    }
+
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
     }
 
     /// Returns the key of that fingerprint.

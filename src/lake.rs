@@ -23,8 +23,10 @@
 mod action;
 mod cells;
 mod commit;
+mod derived;
 mod encode;
 mod entry;
+mod facts;
 mod file_stats;
 mod location;
 mod newest;
@@ -56,6 +58,7 @@ use tracing::warn;
 
 use self::action::Add;
 use self::commit::Committer;
+use self::derived::Derived;
 use self::location::Location;
 use self::provider::LakeTable;
 use self::table::{Table, TableState};
@@ -66,6 +69,7 @@ pub use self::entry::{
     DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
     Quarantined, Status,
 };
+pub(crate) use self::facts::{Dates, Facts, Listed};
 pub use self::quarantined::QuarantineFilter;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
@@ -94,6 +98,7 @@ struct View {
     log_files: TableView,
     quarantine: TableView,
     digests: TableView,
+    facts: Facts,
 }
 
 /// One of its tables.
@@ -331,9 +336,11 @@ impl Lake {
             add_missing(&mut odd.files, commit.pointers.quarantine);
             add_missing(&mut digests.files, commit.pointers.digests);
         }
+        let facts = Facts::of(&self.inner.tables, &ledger, &odd, &digests);
         let view = |kind: Kind, state: TableState| -> Result<TableView> {
-            let provider =
-                LakeTable::new(kind, table(kind).log_store.root_url(), &state.schema, &state.files)?;
+            let root = table(kind).log_store.root_url();
+            let provider = LakeTable::new(kind, root, &state.schema, &state.files)?
+                .with_derived(Derived::new(kind, facts.clone()));
             Ok(TableView { version: state.version, files: state.files.into(), provider: Arc::new(provider) })
         };
         Ok(View {
@@ -341,6 +348,7 @@ impl Lake {
             log_files: view(Kind::LogFiles, ledger)?,
             quarantine: view(Kind::Quarantine, odd)?,
             digests: view(Kind::Digests, digests)?,
+            facts,
         })
     }
 }

@@ -47,12 +47,14 @@
 // The futures of a query over an S3 lake nest deeper than the compiler's default allows for.
 #![recursion_limit = "256"]
 
+mod aws;
 pub mod cloudtrail;
 pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod digest;
 pub mod event;
+pub mod failpoint;
 pub mod generate;
 pub mod hex;
 pub mod ingest;

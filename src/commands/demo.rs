@@ -126,7 +126,7 @@ async fn ingest_logs(logs: &Path, lake: &str, out: &mut dyn Write) -> Result<()>
     };
     let lake = Lake::open_or_create(lake).await?;
     let progress = Arc::new(Progress::default());
-    let summary = ingest::run(&lake, &options, &progress, &CancellationToken::new()).await?;
+    let summary = ingest::run(Some(&lake), &options, &progress, &CancellationToken::new()).await?;
     ensure!(
         summary.quarantined.is_empty() && summary.failed == 0,
         "the sample logs did not ingest whole: {summary:?}"

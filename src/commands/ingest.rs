@@ -82,10 +82,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<ExitCode> {
     let lake = args.open_lake().await?;
     let progress = Arc::new(Progress::default());
     let display = tokio::spawn(show(progress.clone()));
-    let outcome = match &lake {
-        Some(lake) => ingest::run(lake, &options, &progress, &stop).await,
-        None => ingest::preview(&options, &progress, &stop).await,
-    };
+    let outcome = ingest::run(lake.as_ref(), &options, &progress, &stop).await;
     display.abort();
     let _ = display.await;
     let summary = outcome?;
