@@ -7,6 +7,8 @@ mod crash;
 mod daemon;
 mod demo;
 mod evidence;
+mod fake_aws;
+mod fetch;
 mod generate;
 mod help;
 mod ingest;
