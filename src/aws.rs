@@ -17,6 +17,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 /// What the user sets over the standard chain.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connect {
+    /// What stands in place of the standard chain.
+    pub(crate) config: Option<SdkConfig>,
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
     pub(crate) endpoint_url: Option<String>,
@@ -29,6 +31,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the configuration. It always has a region.
 pub(crate) async fn load(connect: &Connect) -> SdkConfig {
+    let config = match &connect.config {
+        Some(config) => config.clone(),
+        None => load_standard(connect).await,
+    };
+    if config.region().is_some() {
+        return config;
+    }
+    config.into_builder().region(Region::from_static(FALLBACK_REGION)).build()
+}
+
+async fn load_standard(connect: &Connect) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if let Some(profile) = &connect.profile {
         loader = loader.profile_name(profile);
@@ -39,11 +52,7 @@ pub(crate) async fn load(connect: &Connect) -> SdkConfig {
     if let Some(region) = &connect.region {
         loader = loader.region(Region::new(region.clone()));
     }
-    let config = loader.load().await;
-    if config.region().is_some() {
-        return config;
-    }
-    config.into_builder().region(Region::from_static(FALLBACK_REGION)).build()
+    loader.load().await
 }
 
 /// The same configuration, with the credentials of a role, renewed as they expire.

@@ -11,6 +11,7 @@
 mod audit;
 mod checker;
 mod evidence;
+mod gap_table;
 mod gaps;
 mod keys;
 mod state;
@@ -19,11 +20,12 @@ mod verdicts;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Absent, Audit, Failed, audit};
+pub use audit::{Absent, Audit, Failed, audit, audit_dates};
 pub use checker::Checker;
+pub(crate) use evidence::rank;
 pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
+pub use gap_table::GapTable;
 pub use gaps::{Gap, Why, gaps};
 pub use keys::{Answer, Keys, remembered};
 pub use state::{Reason, State, Verdict};
-#[allow(unused_imports)]
 pub(crate) use verdicts::Verdicts;

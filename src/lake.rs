@@ -21,18 +21,23 @@
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
 mod action;
+mod cells;
 mod commit;
+mod derived;
 mod encode;
 mod entry;
 mod facts;
 mod file_stats;
 mod location;
+mod newest;
 mod provider;
+mod quarantined;
 mod rows;
 mod seen;
 mod table;
 mod tables;
 mod unread;
+mod withdraw;
 mod writer;
 
 #[cfg(test)]
@@ -53,6 +58,7 @@ use tracing::warn;
 
 use self::action::Add;
 use self::commit::Committer;
+use self::derived::Derived;
 use self::location::Location;
 use self::provider::LakeTable;
 use self::table::{Table, TableState};
@@ -64,8 +70,10 @@ pub use self::entry::{
     Quarantined, Status,
 };
 pub(crate) use self::facts::{Dates, Facts, Listed};
+pub use self::quarantined::QuarantineFilter;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
+pub use self::withdraw::Withdrawn;
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// A lake, open for reading, or for writing as well. Clones share their state.
@@ -90,6 +98,7 @@ struct View {
     log_files: TableView,
     quarantine: TableView,
     digests: TableView,
+    facts: Facts,
 }
 
 /// One of its tables.
@@ -219,14 +228,17 @@ impl Lake {
         Ok(self.view().await?.events.provider.clone())
     }
 
-    /// The ledger, as of the last refresh, lagging rows included.
+    /// The ledger, as of the last refresh, lagging rows included: one row a log file, the newest.
     pub async fn log_files(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.log_files.provider.clone())
+        let ledger = &self.view().await?.log_files;
+        newest::ledger(ledger.provider.clone(), &ledger.files)
     }
 
-    /// The quarantine, as of the last refresh, lagging rows included.
+    /// The quarantine, as of the last refresh, lagging rows included: one row a piece, the newest.
+    /// Of a piece that was dealt with it has no bytes; those stay in the Delta table's older row.
     pub async fn quarantine(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.quarantine.provider.clone())
+        let quarantine = &self.view().await?.quarantine;
+        newest::quarantine(quarantine.provider.clone(), &quarantine.files)
     }
 
     /// The digests that were checked, as of the last refresh, lagging rows included.
@@ -324,9 +336,11 @@ impl Lake {
             add_missing(&mut odd.files, commit.pointers.quarantine);
             add_missing(&mut digests.files, commit.pointers.digests);
         }
+        let facts = Facts::of(&self.inner.tables, &ledger, &odd, &digests);
         let view = |kind: Kind, state: TableState| -> Result<TableView> {
-            let provider =
-                LakeTable::new(kind, table(kind).log_store.root_url(), &state.schema, &state.files)?;
+            let root = table(kind).log_store.root_url();
+            let provider = LakeTable::new(kind, root, &state.schema, &state.files)?
+                .with_derived(Derived::new(kind, facts.clone()));
             Ok(TableView { version: state.version, files: state.files.into(), provider: Arc::new(provider) })
         };
         Ok(View {
@@ -334,6 +348,7 @@ impl Lake {
             log_files: view(Kind::LogFiles, ledger)?,
             quarantine: view(Kind::Quarantine, odd)?,
             digests: view(Kind::Digests, digests)?,
+            facts,
         })
     }
 }

@@ -32,6 +32,7 @@
 //! | [`event`] | text to records to rows, and rows back to records | Delta, I/O |
 //! | [`lake`] | three Delta tables, and commits that add a log file once | SQS, gzip, JSON |
 //! | [`ingest`] | the loop from sources to commits | columns, wire formats |
+//! | [`quarantine`] | what was set aside, read again | SQL, printing |
 //! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
 //! | [`bucket`] | the folders of a bucket by day, and its objects | what is in them |
 //! | [`collect`] | what a copy of a bucket would lose | verdicts |
@@ -71,6 +72,7 @@ pub mod metrics;
 pub mod notification;
 pub mod object;
 pub mod output;
+pub mod quarantine;
 pub mod queue;
 pub mod reconcile;
 pub mod source;

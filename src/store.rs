@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use crate::aws::explain;
@@ -19,6 +20,20 @@ use crate::object::ObjectRef;
 use buckets::Buckets;
 pub use buckets::{BucketRole, S3Options};
 pub use fetch::{FetchError, Object};
+
+/// Where objects are fetched from: [`S3`], and in simulations a store that fails on purpose.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// Reads an object of at most `limit` bytes, and what is known about it.
+    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError>;
+}
+
+#[async_trait]
+impl Fetch for S3 {
+    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError> {
+        fetch::fetch(&self.buckets, object, limit).await
+    }
+}
 
 /// One object of a listing.
 #[derive(Debug, Clone)]

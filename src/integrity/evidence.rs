@@ -490,7 +490,7 @@ fn trust(digests: &[DigestFact]) -> Vec<Trust> {
 }
 
 /// What was seen once stays seen: a digest that was valid and is deleted later has proven what it lists.
-pub(super) fn rank(status: DigestStatus) -> u8 {
+pub(crate) fn rank(status: DigestStatus) -> u8 {
     match status {
         DigestStatus::KeyNotFound => 0,
         DigestStatus::Missing => 1,

@@ -16,11 +16,12 @@ use chrono::NaiveDate;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-use super::action::{Add, Commit, Pointers, append_lines};
+use super::action::{Add, Commit, Pointers, Remove, append_lines, delete_lines};
 use super::entry::{DigestStatus, LogFileId};
 use super::seen::{Seen, SeenDigests};
 use super::table::{Put, Table, TableState};
 use super::tables::{Kind, Tables};
+use super::withdraw::collides;
 use super::writer::{LakeWriter, Staged, StagedFile, num_records};
 
 /// How long a writer may trust its head. A log is cleaned no sooner than 30 days after a commit; a
@@ -195,8 +196,9 @@ impl Committer {
     /// The atomic part. After an error nothing is known to be committed; the same log files may be
     /// written and committed again, and are left out if they have landed after all.
     pub(crate) async fn commit_events(&mut self, batches: Vec<Staged>) -> Result<Committed> {
-        if self.is_stale() {
-            self.reload().await?;
+        if self.is_stale() || batches.iter().any(Staged::changes_log_files) {
+            // What a change was made of may be newer than our head.
+            self.follow().await?;
         }
         let commit_id = Uuid::new_v4().to_string();
         let given: usize = batches.iter().map(Staged::num_log_files).sum();
@@ -219,6 +221,64 @@ impl Committer {
                 Put::Taken(commit) => {
                     debug!(version = committed.version, "another writer was first");
                     self.step_over(commit)?;
+                }
+            }
+        }
+    }
+
+    /// Replaces files of `events`, if nobody else has touched them or their log files since version
+    /// `base`; nothing otherwise. Brings the other tables up to it.
+    pub(crate) async fn replace(
+        &mut self,
+        base: u64,
+        removes: &[Remove],
+        staged: &Staged,
+    ) -> Result<Option<Committed>> {
+        let committed = self.replace_events(base, removes, staged).await?;
+        if let Some(committed) = &committed {
+            if let Err(error) = self.catch_up().await {
+                warn!(error = format!("{error:#}"), "the ledger lags behind events");
+            }
+            self.events.checkpoint_if_due(committed.version).await;
+        }
+        Ok(committed)
+    }
+
+    /// The atomic part of it.
+    pub(crate) async fn replace_events(
+        &mut self,
+        base: u64,
+        removes: &[Remove],
+        staged: &Staged,
+    ) -> Result<Option<Committed>> {
+        self.follow().await?;
+        for version in base + 1..=self.head {
+            let commit = self.events.read_commit(version).await?;
+            if commit.is_none_or(|commit| collides(&commit.removed, removes)) {
+                return Ok(None);
+            }
+        }
+        let batches = std::slice::from_ref(staged);
+        let commit_id = Uuid::new_v4().to_string();
+        loop {
+            self.read_known(staged).await?;
+            if !staged.files.iter().all(|file| self.seen.is_next(file)) {
+                return Ok(None);
+            }
+            let committed = Committed { version: self.head + 1, events: 0, ..summary(batches) };
+            let (adds, pointers) = actions(batches, commit_id.clone());
+            let lines: Bytes = delete_lines(removes, &adds, &pointers)?.into();
+            match self.events.put_commit(committed.version, &commit_id, &lines).await? {
+                Put::Landed => {
+                    self.landed(&committed, batches, pointers);
+                    return Ok(Some(committed));
+                }
+                Put::Taken(commit) => {
+                    let collides = collides(&commit.removed, removes);
+                    self.step_over(commit)?;
+                    if collides {
+                        return Ok(None);
+                    }
                 }
             }
         }

@@ -204,6 +204,12 @@ fn path(dotted: &str) -> ColumnPath {
     ColumnPath::new(dotted.split('.').map(ToOwned::to_owned).collect())
 }
 
+/// The rows of a Parquet file, a batch at a time.
+pub(crate) fn read_all(file: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+    Ok(batches.map(|batch| batch.map_err(Into::into)))
+}
+
 /// The columns of a table's rows in a Parquet file that was just written or read.
 pub(crate) fn read_columns(file: Bytes, names: &[&str]) -> Result<Vec<RecordBatch>> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;

@@ -137,7 +137,7 @@ pub struct QuarantineEntry {
     pub record_index: Option<u64>,
     /// Where the bytes start in the inflated file.
     pub byte_offset: Option<u64>,
-    /// How many they are.
+    /// How many they are; of a whole file, if it is not said, as many as are kept.
     pub byte_length: Option<u64>,
     /// The bytes that could not be stored as events.
     pub bytes: Vec<u8>,

@@ -13,12 +13,13 @@ use deltalake::logstore::object_store::{
 };
 use futures::{StreamExt, TryStreamExt};
 
+use super::Lake;
+use super::derived::{Newest, rank_of};
 use super::encode::read_columns;
-use super::entry::{DigestStatus, ListedLogFile, Status};
+use super::entry::{DigestStatus, ListedLogFile, LogFileId, Status};
 use super::file_stats::FileStats;
-use super::table::DataFile;
+use super::table::{DataFile, TableState};
 use super::tables::{Kind, Tables};
-use super::{Lake, View};
 use crate::integrity::{DigestFact, Link, LogFileFact, Mark};
 
 /// How many files are read at once.
@@ -122,13 +123,19 @@ impl Dates {
 }
 
 impl Facts {
-    pub(super) fn new(
-        tables: Tables,
-        log_files: Arc<[DataFile]>,
-        quarantine: Arc<[DataFile]>,
-        digests: Arc<[DataFile]>,
+    pub(super) fn of(
+        tables: &Tables,
+        log_files: &TableState,
+        quarantine: &TableState,
+        digests: &TableState,
     ) -> Self {
-        Self { tables, log_files, quarantine, digests }
+        let files = |state: &TableState| state.files.clone().into();
+        Self {
+            tables: tables.clone(),
+            log_files: files(log_files),
+            quarantine: files(quarantine),
+            digests: files(digests),
+        }
     }
 
     /// What the ledger says of the log files of these dates, one fact a log file.
@@ -228,6 +235,68 @@ impl Facts {
         Ok(facts)
     }
 
+    /// Whether some log file may have several rows.
+    pub(crate) fn may_have_revisions(&self) -> bool {
+        self.log_files.iter().any(has_revisions)
+    }
+
+    /// The highest revision of each log file that has any but its first.
+    pub(crate) async fn revisions(&self) -> Result<Newest> {
+        let files = self.log_files.iter().filter(|file| has_revisions(file));
+        let mut newest = Newest::new();
+        for batch in self.read(Kind::LogFiles, files, &["id", "revision"]).await? {
+            let revisions = column(&batch, "revision")?.as_primitive::<Int64Type>();
+            for (id, revision) in text(&batch, "id")?.iter().zip(revisions) {
+                if let (Some(id), Some(revision @ 1..)) = (id.and_then(LogFileId::parse), revision) {
+                    let highest = newest.entry(id).or_default();
+                    *highest = revision.max(*highest);
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Whether some digest may have several rows: at most one of them says that it is valid.
+    pub(crate) fn may_have_outcomes(&self) -> bool {
+        self.digests.iter().any(|file| !is_all_valid(file))
+    }
+
+    /// The best outcome of each digest that was not valid at some time.
+    pub(crate) async fn best_outcomes(&self) -> Result<Newest> {
+        const COLUMNS: &[&str] = &["id", "status"];
+        let mut best = Newest::new();
+        let odd = self.digests.iter().filter(|file| !is_all_valid(file));
+        for (id, rank) in self.outcomes(odd, COLUMNS).await? {
+            if rank < rank_of(DigestStatus::Valid.as_str()) {
+                let highest = best.entry(id).or_insert(rank);
+                *highest = rank.max(*highest);
+            }
+        }
+        if best.is_empty() {
+            return Ok(best);
+        }
+        for (id, rank) in self.outcomes(self.digests.iter(), COLUMNS).await? {
+            best.entry(id).and_modify(|highest| *highest = rank.max(*highest));
+        }
+        Ok(best)
+    }
+
+    async fn outcomes<'a>(
+        &self,
+        files: impl Iterator<Item = &'a DataFile>,
+        columns: &'static [&'static str],
+    ) -> Result<Vec<(LogFileId, i64)>> {
+        let mut outcomes = Vec::new();
+        for batch in self.read(Kind::Digests, files, columns).await? {
+            for (id, status) in text(&batch, "id")?.iter().zip(text(&batch, "status")?) {
+                if let (Some(id), Some(status)) = (id.and_then(LogFileId::parse), status) {
+                    outcomes.push((id, rank_of(status)));
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
     async fn read<'a>(
         &self,
         kind: Kind,
@@ -259,17 +328,10 @@ impl Facts {
     }
 }
 
-impl View {
-    pub(super) fn facts(&self, tables: &Tables) -> Facts {
-        let files = |kind: Kind| self.get(kind).files.clone();
-        Facts::new(tables.clone(), files(Kind::LogFiles), files(Kind::Quarantine), files(Kind::Digests))
-    }
-}
-
 impl Lake {
     /// The facts by which the integrity of log files is judged, as of the last refresh.
     pub(crate) async fn facts(&self) -> Result<Facts> {
-        Ok(self.view().await?.facts(&self.inner.tables))
+        Ok(self.view().await?.facts.clone())
     }
 
     /// Reads a small file that lies beside the tables, if it is there.
@@ -307,6 +369,15 @@ impl Lake {
         let url = self.inner.location.url().join(name).with_context(|| format!("the file {name}"))?;
         Ok((store, Path::from_url_path(url.path())?))
     }
+}
+
+fn has_revisions(file: &DataFile) -> bool {
+    FileStats::parse(file.stats.as_deref()).numbers("revision").is_none_or(|(_, last)| last > 0)
+}
+
+fn is_all_valid(file: &DataFile) -> bool {
+    let valid = DigestStatus::Valid.as_str();
+    FileStats::parse(file.stats.as_deref()).texts("status") == Some((valid, valid))
 }
 
 /// One fact a log file. Only changed log files have several.

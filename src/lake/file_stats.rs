@@ -147,6 +147,11 @@ impl FileStats {
         Some((self.min_values.get(name)?.as_str()?, self.max_values.get(name)?.as_str()?))
     }
 
+    /// The smallest and largest number of a column.
+    pub(crate) fn numbers(&self, name: &str) -> Option<(i64, i64)> {
+        Some((self.min_values.get(name)?.as_i64()?, self.max_values.get(name)?.as_i64()?))
+    }
+
     /// Whether there is anything to be known of a column.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.min_values.get(name).is_some() || self.nulls(name).is_some()

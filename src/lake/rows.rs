@@ -54,9 +54,11 @@ pub(crate) fn log_files_batch(files: &[LogFileEntry], ingested_by: &str) -> Resu
 pub(crate) fn quarantine_batch(entries: Vec<QuarantineEntry>) -> Result<RecordBatch> {
     let now = Utc::now();
     let bytes: BinaryArray = entries.iter().map(|entry| Some(entry.bytes.as_slice())).collect();
+    // Of a whole file, as many as there are.
+    let length = |entry: &QuarantineEntry| entry.byte_length.or(Some(entry.bytes.len() as u64));
     let open = entries.into_iter().map(|entry| Quarantined {
         id: Uuid::new_v4().to_string(),
-        entry,
+        entry: QuarantineEntry { byte_length: length(&entry), ..entry },
         quarantined_at: now,
         status: QuarantineStatus::Open,
         resolved_at: None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
-use aws_config::Region;
+use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -25,6 +25,8 @@ use crate::aws::{self, Connect};
 /// Which queue, and how it is received from.
 #[derive(Debug, Clone)]
 pub struct SqsOptions {
+    /// What stands in place of the standard AWS chain; profile and endpoint are its own then.
+    pub config: Option<SdkConfig>,
     /// The queue's URL. It says the region too.
     pub queue_url: String,
     /// The region, where the URL does not say it.
@@ -49,6 +51,7 @@ impl SqsOptions {
     /// The queue at this URL, received from as SQS does best: long polls, ten messages each.
     pub fn new(queue_url: impl Into<String>) -> Self {
         SqsOptions {
+            config: None,
             queue_url: queue_url.into(),
             region: None,
             profile: None,
@@ -100,6 +103,7 @@ impl Sqs {
     pub async fn connect(options: &SqsOptions) -> Result<Self> {
         let url = QueueUrl::parse(&options.queue_url)?;
         let connect = Connect {
+            config: options.config.clone(),
             region: options.region.clone().or(url.region),
             profile: options.profile.clone(),
             endpoint_url: options.endpoint_url.clone(),
@@ -254,7 +258,7 @@ impl Queue for Sqs {
 
 /// Whole seconds, rounded up: a message must not come back early.
 fn seconds(duration: Duration) -> i32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     i32::try_from(seconds.min(MAX_VISIBILITY_SECONDS)).unwrap_or(i32::MAX)
 }
 

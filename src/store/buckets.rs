@@ -17,6 +17,8 @@ use crate::aws::{self, Connect};
 /// Settings of S3 over those of the standard AWS chain.
 #[derive(Debug, Clone, Default)]
 pub struct S3Options {
+    /// What stands in place of the standard chain; region, profile and endpoint are its own then.
+    pub config: Option<SdkConfig>,
     /// Another endpoint than AWS's, for stores that speak S3's protocol.
     pub endpoint_url: Option<String>,
     /// The region to start from. A bucket's own region is found out.
@@ -128,9 +130,13 @@ impl Buckets {
     }
 
     async fn config(&self) -> &SdkConfig {
-        let S3Options { endpoint_url, region, profile, .. } = &self.options;
-        let connect =
-            Connect { region: region.clone(), profile: profile.clone(), endpoint_url: endpoint_url.clone() };
+        let S3Options { config, endpoint_url, region, profile, .. } = &self.options;
+        let connect = Connect {
+            config: config.clone(),
+            region: region.clone(),
+            profile: profile.clone(),
+            endpoint_url: endpoint_url.clone(),
+        };
         self.config.get_or_init(|| async move { aws::load(&connect).await }).await
     }
 }

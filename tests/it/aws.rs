@@ -4,6 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
 use super::python::{run_script, script_command};
 use super::support::{self, Run};
 
@@ -42,6 +45,17 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 pub(crate) fn trailq(arguments: &[&str]) -> Run {
     command(arguments).output().unwrap().into()
+}
+
+/// What makes a client of the SDK in this process come to our server.
+pub(crate) fn config() -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&server().endpoint)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
 }
 
 /// Creates a bucket.
