@@ -59,17 +59,22 @@ struct Shared {
 struct Entry {
     message: Arc<Message>,
     lost: Arc<AtomicBool>,
-    due: Instant,
+    /// When to ask for an extension, again if an answer to the last request has not come by then; never
+    /// once it is being handed back.
+    due: Option<Instant>,
     expires: Instant,
-    asked: bool,
+    /// Requests under way.
+    asked: u32,
 }
 
 /// Requests for extensions at once.
-const REQUESTS: usize = 8;
+const REQUESTS: usize = 16;
 /// Messages of a request.
 const BATCH: usize = 10;
 /// The keeper looks around this often in a visibility timeout.
 const LOOKS: u32 = 20;
+/// An answer is waited for so many times in a visibility timeout before the queue is asked again.
+const TRIES: u32 = 8;
 
 impl InHand {
     /// Holds messages of `queue`, which makes them invisible for `visibility` when they are received.
@@ -97,7 +102,8 @@ impl InHand {
         let (message, lost) = (Arc::new(message), Arc::new(AtomicBool::new(false)));
         let (due, expires) = shared.times(message.received_at);
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { message: message.clone(), lost: lost.clone(), due, expires, asked: false };
+        let (due, asked) = (Some(due), 0);
+        let entry = Entry { message: message.clone(), lost: lost.clone(), due, expires, asked };
         shared.entries().insert(id, entry);
         Held { id, message, lost, shared }
     }
@@ -176,17 +182,15 @@ async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Asks for one batch. A queue that does not answer is not waited for longer than there is time to ask again.
+/// Asks for one batch, and waits no longer than an answer could be of use. A slow one is: it counts
+/// although the queue may have been asked again by then.
 async fn extend(shared: Arc<Shared>, batch: Vec<(u64, Arc<Message>)>) {
     let Ok(_permit) = shared.requests.acquire().await else { return };
     let batch: Vec<_> = batch.into_iter().filter(|(id, _)| shared.entries().contains_key(id)).collect();
-    if batch.is_empty() {
-        return;
-    }
     let asked_at = Instant::now();
     let messages: Vec<&Message> = batch.iter().map(|(_, message)| &**message).collect();
-    let patience = shared.visibility / 4;
-    let answers = tokio::time::timeout(patience, shared.queue.extend(&messages, shared.visibility)).await;
+    let extending = shared.queue.extend(&messages, shared.visibility);
+    let answers = tokio::time::timeout(shared.visibility, extending).await;
     let mut answers = answers.unwrap_or_default().into_iter();
     for (id, _) in &batch {
         let answer =
@@ -215,14 +219,15 @@ impl Shared {
         for id in late {
             self.lose(&mut entries, id, "its visibility timeout ran out");
         }
-        let is_due = |entry: &Entry, by: Instant| !entry.asked && entry.due <= by;
+        let is_due = |entry: &Entry, by: Instant| entry.due.is_some_and(|due| due <= by);
         if !entries.values().any(|entry| is_due(entry, now)) {
             return Vec::new();
         }
         let soon = now + self.visibility / 10;
         let mut due = Vec::new();
         for (id, entry) in entries.iter_mut().filter(|(_, entry)| is_due(entry, soon)) {
-            entry.asked = true;
+            entry.asked += 1;
+            entry.due = Some(now + self.visibility / TRIES);
             due.push((entry.expires, *id, entry.message.clone()));
         }
         due.sort_unstable_by_key(|(expires, id, _)| (*expires, *id));
@@ -232,10 +237,12 @@ impl Shared {
     fn answered(&self, id: u64, asked_at: Instant, answer: Result<(), Refused>) {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(&id) else { return };
-        entry.asked = false;
+        entry.asked -= 1;
         match answer {
             Ok(()) => {
-                (entry.due, entry.expires) = self.times(asked_at);
+                let (due, expires) = self.times(asked_at);
+                entry.due = entry.due.map(|old| old.max(due));
+                entry.expires = entry.expires.max(expires);
                 self.extended.fetch_add(1, Ordering::Relaxed);
             }
             Err(Refused::Stale(why)) => {
@@ -246,7 +253,8 @@ impl Shared {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 let (queue, message_id) = (self.queue.name(), &entry.message.message_id);
                 debug!(queue, message_id, error = format!("{error:#}"), "not extended; tried again");
-                entry.due = Instant::now() + self.visibility.mul_f64(0.05 + 0.05 * fastrand::f64());
+                let again = Instant::now() + self.visibility.mul_f64(0.05 + 0.05 * fastrand::f64());
+                entry.due = entry.due.map(|due| due.min(again));
             }
         }
     }
@@ -266,11 +274,11 @@ impl Shared {
             let mut answered = std::pin::pin!(answered);
             answered.as_mut().enable();
             match self.entries().get_mut(&id) {
-                Some(entry) if entry.asked => {}
                 Some(entry) => {
-                    // Never due again, but still in hand.
-                    entry.asked = true;
-                    return;
+                    entry.due = None;
+                    if entry.asked == 0 {
+                        return;
+                    }
                 }
                 None => return,
             }
