@@ -316,6 +316,11 @@ impl PublicKeys {
         self.keys.insert(key.fingerprint.clone(), key);
     }
 
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+    }
+
     /// Returns the key of that fingerprint.
     pub fn get(&self, fingerprint: &str) -> Option<&PublicKey> {
         self.keys.get(fingerprint)

@@ -8,14 +8,15 @@
 //! Every step waits for the next, so memory is bounded whatever the number of files. All state is
 //! in the lake: an interrupted run is resumed by running it again, and running it again adds nothing.
 
-mod load;
+pub mod digests;
+pub(crate) mod load;
 mod progress;
 pub mod scan;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
@@ -24,11 +25,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::lake::{Lake, LogFileId, Staged};
+use crate::lake::{Lake, LogFileId};
 use crate::log_file::Limits;
+use crate::source::FoundDigest;
 use crate::source::{self, Candidate, Filter, Ignored, Place};
 use crate::store::S3;
-use load::{Fetched, Loader};
+use digests::{Desk, DigestOptions};
+use load::{Job, LoadOptions, Loaders, Work};
 pub use progress::{Failure, Progress, Summary};
 
 /// What to ingest, and at what cost.
@@ -48,7 +51,12 @@ pub struct Options {
     pub limits: Limits,
     /// Looks only, and counts what would be done.
     pub dry_run: bool,
+    /// How to check the digests that are met; without it they are left unread.
+    pub digests: Option<DigestOptions>,
 }
+
+/// A batch is written after this time even if it is small: an interruption costs no more than that.
+const BATCH_AGE: Duration = Duration::from_mins(1);
 
 /// Requests to S3 at once. Small objects are all waiting, so many more than cores.
 const FETCHES: usize = 48;
@@ -65,28 +73,11 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Says what there is to ingest where no lake exists yet.
-pub async fn preview(
-    options: &Options,
-    progress: &Arc<Progress>,
-    stop: &CancellationToken,
-) -> Result<Summary> {
-    start(None, options, progress, stop).await
-}
-
 /// Ingests until the sources end or `stop` is cancelled, and says what was done.
 ///
-/// After `stop` what has been read is still committed. `progress` can be looked at meanwhile.
+/// Without a lake, or for a dry run, it only says what there is to do. After `stop` what has been read
+/// is still committed. `progress` can be looked at meanwhile.
 pub async fn run(
-    lake: &Lake,
-    options: &Options,
-    progress: &Arc<Progress>,
-    stop: &CancellationToken,
-) -> Result<Summary> {
-    start(Some(lake), options, progress, stop).await
-}
-
-async fn start(
     lake: Option<&Lake>,
     options: &Options,
     progress: &Arc<Progress>,
@@ -96,18 +87,30 @@ async fn start(
     let ignored = Arc::new(Ignored::default());
     let (to_fetch, candidates) = mpsc::channel(LISTED_AHEAD);
     let store = Arc::new(S3::new());
-    let lister = list(options.clone(), store.clone(), ignored.clone());
+    let writes = lake.filter(|_| !options.dry_run);
+    let desk = match (writes, &options.digests) {
+        (Some(lake), Some(digests)) => Some(Desk::new(lake, &store, options, digests)?),
+        _ => None,
+    };
+    let (to_check, digests) = mpsc::channel(LOOK_UP);
+    let lister = list(options.clone(), store.clone(), ignored.clone(), desk.as_ref().map(|_| to_check));
     let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), stop.clone());
-    let outcome = match lake {
-        Some(lake) if !options.dry_run => {
-            let loading = load_all(lake, options, store, candidates, progress, stop);
-            let (sifted, loaded) = tokio::join!(sift, loading);
-            loaded.and(sifted)
+    let outcome = match writes {
+        Some(lake) => {
+            let run = Run { lake, options, store, desk: desk.clone(), progress, stop };
+            let (sifted, loaded) = tokio::join!(sift, run.load_all(candidates, digests));
+            let outcome = loaded.and(sifted);
+            match outcome {
+                Ok(()) if !stop.is_cancelled() => run.conclude().await,
+                other => other,
+            }
         }
-        _ => tokio::join!(sift, count(candidates)).0,
+        None => tokio::join!(sift, count(candidates)).0,
     };
     outcome?;
-    Ok(progress.summary(&ignored, started.elapsed(), stop.is_cancelled()))
+    let mut summary = progress.summary(&ignored, started.elapsed(), stop.is_cancelled());
+    summary.integrity = desk.map(|desk| desk.finish());
+    Ok(summary)
 }
 
 /// The listing as a channel: an error is its last word.
@@ -115,11 +118,12 @@ fn list(
     options: Options,
     store: Arc<S3>,
     ignored: Arc<Ignored>,
+    digests: Option<mpsc::Sender<FoundDigest>>,
 ) -> (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>) {
     let (sender, receiver) = mpsc::channel(LOOK_UP);
     let task = async move {
         let rename = options.rename.as_deref();
-        source::list(&options.sources, rename, &options.filter, &store, &ignored, sender).await
+        source::list(&options.sources, rename, &options.filter, &store, &ignored, sender, digests).await
     };
     (receiver, tokio::spawn(task))
 }
@@ -191,38 +195,96 @@ async fn count(mut candidates: mpsc::Receiver<Candidate>) {
     while candidates.recv().await.is_some() {}
 }
 
-/// Fetches, reads, writes and commits the candidates.
-async fn load_all(
-    lake: &Lake,
-    options: &Options,
+/// What the steps of a run that writes share.
+struct Run<'a> {
+    lake: &'a Lake,
+    options: &'a Options,
     store: Arc<S3>,
-    candidates: mpsc::Receiver<Candidate>,
-    progress: &Arc<Progress>,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let (to_loaders, fetched) = mpsc::channel(options.threads * 4);
-    let (to_committer, staged) = mpsc::channel(1);
-    let fetched = Arc::new(std::sync::Mutex::new(fetched));
-    let mut loaders = JoinSet::new();
-    for _ in 0..options.threads.max(1) {
-        let loader = Loader::new(lake.writer(), options, progress.clone(), stop.clone());
-        let (fetched, to_committer) = (fetched.clone(), to_committer.clone());
-        loaders.spawn_blocking(move || loader.run(&fetched, &to_committer));
+    desk: Option<Desk>,
+    progress: &'a Arc<Progress>,
+    stop: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// Fetches, reads, writes and commits the candidates and the digests.
+    async fn load_all(
+        &self,
+        candidates: mpsc::Receiver<Candidate>,
+        digests: mpsc::Receiver<FoundDigest>,
+    ) -> Result<()> {
+        let (candidates, touching) = self.touch(candidates);
+        let (jobs, loaders) = self.loaders();
+        let to_loaders = jobs.clone();
+        let checking = async move {
+            match &self.desk {
+                Some(desk) => desk.check_all(digests, to_loaders, self.stop).await,
+                None => Ok(()),
+            }
+        };
+        let fetching =
+            fetch_all(self.store.clone(), self.options, candidates, jobs, self.progress, self.stop);
+        let ((), (), checked, outcome) = tokio::join!(touching, fetching, checking, self.commit(loaders));
+        outcome.and(checked)
     }
-    // What the loaders share ends with them: the fetcher must notice when all have failed.
-    drop((fetched, to_committer));
-    let fetching = fetch_all(store, options, candidates, to_loaders, stop);
-    let committing = commit_all(lake, staged, progress);
-    let joining = async {
-        let mut outcome = Ok(());
-        while let Some(joined) = loaders.join_next().await {
-            outcome = outcome.and(joined.context("a loader panicked").flatten());
+
+    /// Judges what is in the lake now, and looks for what digests miss, until there is nothing more to say.
+    async fn conclude(&self) -> Result<()> {
+        let Some(desk) = &self.desk else { return Ok(()) };
+        for _ in 0..digests::ROUNDS {
+            let found = desk.conclude().await.context("comparing log files and digests")?;
+            if found.is_empty() || self.stop.is_cancelled() {
+                break;
+            }
+            let (jobs, loaders) = self.loaders();
+            let sending = async move {
+                for job in found {
+                    if jobs.send(job).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let ((), outcome) = tokio::join!(sending, self.commit(loaders));
+            outcome?;
         }
-        outcome
-    };
-    let ((), committed, joined) = tokio::join!(fetching, committing, joining);
-    // A failed commit is what made the loaders give up, so it is told first.
-    committed.and(joined)
+        Ok(())
+    }
+
+    /// Tells the desk of which days log files come by.
+    fn touch(
+        &self,
+        mut candidates: mpsc::Receiver<Candidate>,
+    ) -> (mpsc::Receiver<Candidate>, impl Future<Output = ()>) {
+        let (sender, receiver) = mpsc::channel(1);
+        let desk = self.desk.clone();
+        let passing = async move {
+            while let Some(candidate) = candidates.recv().await {
+                if let (Some(desk), Some(key)) = (&desk, &candidate.key) {
+                    desk.touch(key.date);
+                }
+                if sender.send(candidate).await.is_err() {
+                    break;
+                }
+            }
+        };
+        (receiver, passing)
+    }
+
+    fn loaders(&self) -> (mpsc::Sender<Job<()>>, Loaders<()>) {
+        let options = LoadOptions {
+            threads: self.options.threads,
+            limits: self.options.limits.clone(),
+            memory: self.options.memory_limit / 4 * 3,
+            batch_size: usize::MAX,
+            batch_age: BATCH_AGE,
+        };
+        Loaders::start(&self.lake.writer(), &options, self.progress, self.stop)
+    }
+
+    async fn commit(&self, mut loaders: Loaders<()>) -> Result<()> {
+        let committed = commit_all(self.lake, &mut loaders, self.progress).await;
+        // A failed commit is what makes the loaders give up, so it is told first.
+        committed.and(loaders.join().await)
+    }
 }
 
 /// Fetches objects, many at once; local files go on as they are and are read by the loaders.
@@ -230,7 +292,8 @@ async fn fetch_all(
     store: Arc<S3>,
     options: &Options,
     mut candidates: mpsc::Receiver<Candidate>,
-    loaders: mpsc::Sender<Fetched>,
+    loaders: mpsc::Sender<Job<()>>,
+    progress: &Arc<Progress>,
     stop: &CancellationToken,
 ) {
     let budget_kib = (options.memory_limit as u64 / 4 / KIB).max(1);
@@ -243,20 +306,32 @@ async fn fetch_all(
             () = stop.cancelled() => None,
         };
         let Some(candidate) = next else { break };
-        let Place::S3(object) = candidate.place.clone() else {
-            if loaders.send(Fetched { candidate, bytes: None, _budget: None }).await.is_err() {
+        if let Some(work) = without_fetching(&candidate, &options.limits) {
+            if loaders.send(Job { work, ticket: (), budget: None }).await.is_err() {
                 return;
             }
             continue;
-        };
+        }
+        let Place::S3(object) = candidate.place.clone() else { continue };
         let share = (candidate.size / KIB + 1).min(budget_kib);
         let permits = budget.clone().acquire_many_owned(u32::try_from(share).unwrap_or(u32::MAX)).await;
         let request = requests.clone().acquire_owned().await;
-        let (store, loader, limit) = (store.clone(), loaders.clone(), options.limits.compressed);
+        let (store, to_loaders, progress) = (store.clone(), loaders.clone(), progress.clone());
+        let limit = options.limits.compressed;
         running.spawn(async move {
-            let bytes = store.get(&object, limit).await;
+            let fetched = store.get(&object, limit).await;
             drop(request);
-            let _ = loader.send(Fetched { candidate, bytes: Some(bytes), _budget: permits.ok() }).await;
+            match fetched {
+                Ok(bytes) => {
+                    let work = Work::Fetched(candidate, bytes);
+                    let _ = to_loaders.send(Job { work, ticket: (), budget: permits.ok() }).await;
+                }
+                Err(error) => {
+                    warn!(error = format!("{error:#}"), "not ingested; the next run will try again");
+                    progress.failed(&candidate.log_file, &error);
+                    progress.done(candidate.size);
+                }
+            }
         });
         while running.try_join_next().is_some() {}
         if loaders.is_closed() {
@@ -266,14 +341,26 @@ async fn fetch_all(
     running.join_all().await;
 }
 
+/// What needs no request: files of this machine, and files that are larger than allowed.
+fn without_fetching(candidate: &Candidate, limits: &Limits) -> Option<Work> {
+    if candidate.size > limits.compressed {
+        return Some(Work::too_large(candidate.clone(), candidate.size, limits.compressed));
+    }
+    match candidate.place {
+        Place::Local(_) => Some(Work::Local(candidate.clone())),
+        Place::S3(_) => None,
+    }
+}
+
 /// Commits what the loaders have written, as much at once as is waiting.
-async fn commit_all(lake: &Lake, mut staged: mpsc::Receiver<Staged>, progress: &Progress) -> Result<()> {
-    while let Some(first) = staged.recv().await {
-        let mut batches = vec![first];
-        while let Ok(next) = staged.try_recv() {
-            batches.push(next);
+async fn commit_all(lake: &Lake, loaders: &mut Loaders<()>, progress: &Progress) -> Result<()> {
+    while let Some(loaded) = loaders.next().await {
+        let staged: Result<Vec<_>> = loaded.into_iter().filter_map(|one| one.staged.transpose()).collect();
+        let staged = staged?;
+        if staged.is_empty() {
+            continue;
         }
-        let committed = lake.commit(batches).await.context("committing to the lake")?;
+        let committed = lake.commit(staged).await.context("committing to the lake")?;
         progress.committed(&committed);
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! The lake: three Delta tables, each log file in them once.
+//! The lake: four Delta tables, each log file in them once.
 //!
-//! `events` holds the records, `log_files` (the ledger) one row for each file they came from, and
-//! `quarantine` what could not be stored. Any engine that knows Delta Lake can read them.
+//! `events` holds the records, `log_files` (the ledger) one row for each file they came from,
+//! `quarantine` what could not be stored, and `digests` the digests that were checked. Any engine that
+//! knows Delta Lake can read them.
 //!
 //! A [`Batch`] of log files is written in two steps. [`LakeWriter::write`] puts Parquet files under
 //! fresh names where nobody looks; [`Lake::commit`] makes them part of the lake by **one**
@@ -13,18 +14,30 @@
 //! follows, and if another writer was first, it reads what that one has added and leaves out what
 //! both have. So each log file is in the lake once, whoever tries, however often.
 //!
+//! What the lake has of a log file may change: rows in quarantine are read again, rows of `events` are
+//! taken out. Each such change is one commit as well, and adds a row to the ledger with the next
+//! `revision`. A revision is given once, which makes each change happen once.
+//!
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
 mod action;
+mod cells;
 mod commit;
+mod derived;
 mod encode;
 mod entry;
+mod facts;
 mod file_stats;
 mod location;
+mod newest;
 mod provider;
+mod quarantined;
+mod rows;
 mod seen;
 mod table;
 mod tables;
+mod unread;
+mod withdraw;
 mod writer;
 
 #[cfg(test)]
@@ -34,6 +47,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context, Result, bail};
+use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
@@ -44,15 +58,22 @@ use tracing::warn;
 
 use self::action::Add;
 use self::commit::Committer;
+use self::derived::Derived;
 use self::location::Location;
 use self::provider::LakeTable;
-use self::table::{DataFile, Table};
-use self::tables::Kind;
+use self::table::{Table, TableState};
+use self::tables::Tables;
 
 pub use self::commit::Committed;
 pub use self::entry::{
-    DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, Status,
+    DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
+    Quarantined, Status,
 };
+pub(crate) use self::facts::{Dates, Facts, Listed};
+pub use self::quarantined::QuarantineFilter;
+pub(crate) use self::table::DataFile;
+pub(crate) use self::tables::Kind;
+pub use self::withdraw::Withdrawn;
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// A lake, open for reading, or for writing as well. Clones share their state.
@@ -64,23 +85,39 @@ pub struct Lake {
 #[derive(Debug)]
 struct Inner {
     location: Location,
-    events: Arc<Table>,
-    log_files: Arc<Table>,
-    quarantine: Arc<Table>,
+    tables: Tables,
     writer: LakeWriter,
     committer: OnceCell<Mutex<Committer>>,
     view: RwLock<Option<Arc<View>>>,
 }
 
-/// The lake as readers see it: the three tables at versions that belong together.
+/// The lake as readers see it: its tables at versions that belong together.
 #[derive(Debug)]
 struct View {
-    /// The newest versions of `events`, `log_files` and `quarantine`.
-    versions: [u64; 3],
-    events: Arc<LakeTable>,
-    log_files: Arc<LakeTable>,
-    quarantine: Arc<LakeTable>,
-    event_files: Vec<String>,
+    events: TableView,
+    log_files: TableView,
+    quarantine: TableView,
+    digests: TableView,
+    facts: Facts,
+}
+
+/// One of its tables.
+#[derive(Debug)]
+struct TableView {
+    version: u64,
+    files: Arc<[DataFile]>,
+    provider: Arc<LakeTable>,
+}
+
+impl View {
+    fn get(&self, kind: Kind) -> &TableView {
+        match kind {
+            Kind::Events => &self.events,
+            Kind::LogFiles => &self.log_files,
+            Kind::Quarantine => &self.quarantine,
+            Kind::Digests => &self.digests,
+        }
+    }
 }
 
 impl Lake {
@@ -89,7 +126,7 @@ impl Lake {
     /// `location` is a path, `file:///path` or `s3://bucket/prefix`.
     pub async fn open(location: &str) -> Result<Self> {
         let lake = Self::at(location).await?;
-        if !lake.inner.events.exists().await? {
+        if !lake.table(Kind::Events).exists().await? {
             bail!("no lake at {location}: run `trailq ingest` first");
         }
         Ok(lake)
@@ -97,7 +134,7 @@ impl Lake {
 
     /// Whether there is a lake at `location`.
     pub async fn exists(location: &str) -> Result<bool> {
-        Self::at(location).await?.inner.events.exists().await
+        Self::at(location).await?.table(Kind::Events).exists().await
     }
 
     /// Opens a lake for writing: creates what is missing of it, and brings a lagging ledger up to date.
@@ -114,35 +151,13 @@ impl Lake {
 
     async fn at(location: &str) -> Result<Self> {
         let location = Location::parse(location).await?;
-        let kinds = [Kind::Events, Kind::LogFiles, Kind::Quarantine];
-        let stores = location.log_stores(kinds.map(Kind::name))?;
-        let mut tables = kinds
-            .into_iter()
-            .zip(stores)
-            .map(|(kind, log_store)| Arc::new(Table { name: kind.name(), log_store }));
-        let (Some(events), Some(log_files), Some(quarantine)) = (tables.next(), tables.next(), tables.next())
-        else {
-            bail!("a lake has three tables");
-        };
-        Ok(Self::of_tables(location, events, log_files, quarantine))
+        let tables = Tables::at(&location)?;
+        Ok(Self::of_tables(location, tables))
     }
 
-    fn of_tables(
-        location: Location,
-        events: Arc<Table>,
-        log_files: Arc<Table>,
-        quarantine: Arc<Table>,
-    ) -> Self {
-        let writer = LakeWriter::new(events.clone(), log_files.clone(), quarantine.clone());
-        let inner = Inner {
-            location,
-            events,
-            log_files,
-            quarantine,
-            writer,
-            committer: OnceCell::new(),
-            view: RwLock::new(None),
-        };
+    fn of_tables(location: Location, tables: Tables) -> Self {
+        let writer = LakeWriter::new(tables.clone());
+        let inner = Inner { location, tables, writer, committer: OnceCell::new(), view: RwLock::new(None) };
         Self { inner: Arc::new(inner) }
     }
 
@@ -182,6 +197,21 @@ impl Lake {
         self.committer().await?.lock().await.known(ids, log_dates.as_ref()).await
     }
 
+    /// For each digest its best outcome, if the lake has any: valid before invalid before key not found
+    /// before missing. The ids are those of the digests' addresses.
+    pub async fn known_digests(&self, ids: &[LogFileId]) -> Result<Vec<Option<DigestStatus>>> {
+        self.known_digests_between(ids, None).await
+    }
+
+    /// The same for digests that all end between these dates, which spares reading those of other days.
+    pub async fn known_digests_between(
+        &self,
+        ids: &[LogFileId],
+        end_dates: Option<RangeInclusive<NaiveDate>>,
+    ) -> Result<Vec<Option<DigestStatus>>> {
+        self.committer().await?.lock().await.known_digests(ids, end_dates.as_ref()).await
+    }
+
     /// Lets readers see what was committed since the lake was opened or last refreshed.
     pub async fn refresh(&self) -> Result<()> {
         let old = self.current_view();
@@ -195,50 +225,74 @@ impl Lake {
 
     /// The records, as of the last refresh.
     pub async fn events(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.events.clone())
+        Ok(self.view().await?.events.provider.clone())
     }
 
-    /// The ledger, as of the last refresh, lagging rows included.
+    /// The ledger, as of the last refresh, lagging rows included: one row a log file, the newest.
     pub async fn log_files(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.log_files.clone())
+        let ledger = &self.view().await?.log_files;
+        newest::ledger(ledger.provider.clone(), &ledger.files)
     }
 
-    /// The quarantine, as of the last refresh, lagging rows included.
+    /// The quarantine, as of the last refresh, lagging rows included: one row a piece, the newest.
+    /// Of a piece that was dealt with it has no bytes; those stay in the Delta table's older row.
     pub async fn quarantine(&self) -> Result<Arc<dyn TableProvider>> {
-        Ok(self.view().await?.quarantine.clone())
+        let quarantine = &self.view().await?.quarantine;
+        newest::quarantine(quarantine.provider.clone(), &quarantine.files)
+    }
+
+    /// The digests that were checked, as of the last refresh, lagging rows included.
+    pub async fn digests(&self) -> Result<Arc<dyn TableProvider>> {
+        Ok(self.view().await?.digests.provider.clone())
+    }
+
+    /// The Parquet files of a table with what the log knows of each, as of the last refresh, lagging
+    /// ones included.
+    #[allow(dead_code, reason = "for integrity")]
+    pub(crate) async fn data_files(&self, kind: Kind) -> Result<Arc<[DataFile]>> {
+        Ok(self.view().await?.get(kind).files.clone())
+    }
+
+    /// Reads some columns of one of these files.
+    #[allow(dead_code, reason = "for integrity")]
+    pub(crate) async fn read_data_file(
+        &self,
+        kind: Kind,
+        file: &DataFile,
+        columns: &'static [&'static str],
+    ) -> Result<Vec<RecordBatch>> {
+        let bytes = self.table(kind).get_file(&file.path).await?;
+        let read = tokio::task::spawn_blocking(move || encode::read_columns(bytes, columns)).await?;
+        read.with_context(|| format!("reading {} of {}", file.path, self.table(kind)))
     }
 
     /// The URIs of the Parquet files of `events`, as of the last refresh.
     pub async fn event_files(&self) -> Result<Vec<String>> {
-        Ok(self.view().await?.event_files.clone())
+        let log_store = &self.table(Kind::Events).log_store;
+        let view = self.view().await?;
+        Ok(view.events.files.iter().map(|file| log_store.to_uri(&file.path)).collect())
     }
 
     /// The version of `events`, as of the last refresh.
     pub async fn version(&self) -> Result<u64> {
-        Ok(self.view().await?.versions[0])
+        Ok(self.view().await?.events.version)
     }
 
     /// Lets a session read the lake's files.
     pub fn register_object_store(&self, context: &SessionContext) -> Result<()> {
         let url = provider::store_url(self.inner.location.url())?;
-        context.register_object_store(url.as_ref(), self.inner.events.log_store.root_object_store(None));
+        context
+            .register_object_store(url.as_ref(), self.table(Kind::Events).log_store.root_object_store(None));
         Ok(())
     }
 
     fn table(&self, kind: Kind) -> &Arc<Table> {
-        match kind {
-            Kind::Events => &self.inner.events,
-            Kind::LogFiles => &self.inner.log_files,
-            Kind::Quarantine => &self.inner.quarantine,
-        }
+        self.inner.tables.get(kind)
     }
 
     async fn committer(&self) -> Result<&Mutex<Committer>> {
-        let Inner { events, log_files, quarantine, writer, .. } = self.inner.as_ref();
-        let load = || async {
-            let (events, log_files, quarantine) = (events.clone(), log_files.clone(), quarantine.clone());
-            Committer::load(events, log_files, quarantine, writer.clone()).await.map(Mutex::new)
-        };
+        let Inner { tables, writer, .. } = self.inner.as_ref();
+        let load = || async { Committer::load(tables, writer.clone()).await.map(Mutex::new) };
         self.inner.committer.get_or_try_init(load).await
     }
 
@@ -254,42 +308,57 @@ impl Lake {
     }
 
     async fn has_news(&self, view: &View) -> Result<bool> {
-        let tables = [Kind::Events, Kind::LogFiles, Kind::Quarantine];
-        for (kind, version) in tables.into_iter().zip(view.versions) {
-            if self.table(kind).log_store.read_commit_entry(version + 1).await?.is_some() {
+        for kind in Kind::ALL {
+            let next = view.get(kind).version + 1;
+            if self.table(kind).log_store.read_commit_entry(next).await?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Reads the ledger before `events`: what it lacks is then in the commits between.
+    /// Reads the other tables before `events`: what they lack is then in the commits between.
     async fn load_view(&self) -> Result<View> {
-        let Inner { events, log_files, quarantine, .. } = self.inner.as_ref();
-        let (mut ledger, mut odd) = tokio::try_join!(log_files.load(), quarantine.load())?;
-        let events_state = events.load().await?;
+        let table = |kind| self.table(kind);
+        let (mut ledger, mut odd, mut digests) = tokio::try_join!(
+            table(Kind::LogFiles).load(),
+            table(Kind::Quarantine).load(),
+            load_digests(table(Kind::Digests))
+        )?;
+        let events = table(Kind::Events).load().await?;
         let followed = ledger.events_version.unwrap_or(0);
-        for version in followed + 1..=events_state.version {
-            let Some(commit) = events.read_commit(version).await? else {
-                warn!("{}", commit::missing(events, version));
+        for version in followed + 1..=events.version {
+            let Some(commit) = table(Kind::Events).read_commit(version).await? else {
+                warn!("{}", commit::missing(table(Kind::Events), version));
                 continue;
             };
             add_missing(&mut ledger.files, commit.pointers.ledger);
             add_missing(&mut odd.files, commit.pointers.quarantine);
+            add_missing(&mut digests.files, commit.pointers.digests);
         }
-        let provider = |kind: Kind, state: &table::TableState| {
-            let root = self.table(kind).log_store.root_url();
-            LakeTable::new(kind, root, &state.schema, &state.files).map(Arc::new)
+        let facts = Facts::of(&self.inner.tables, &ledger, &odd, &digests);
+        let view = |kind: Kind, state: TableState| -> Result<TableView> {
+            let root = table(kind).log_store.root_url();
+            let provider = LakeTable::new(kind, root, &state.schema, &state.files)?
+                .with_derived(Derived::new(kind, facts.clone()));
+            Ok(TableView { version: state.version, files: state.files.into(), provider: Arc::new(provider) })
         };
-        let uri = |file: &DataFile| events.log_store.to_uri(&file.path);
         Ok(View {
-            versions: [events_state.version, ledger.version, odd.version],
-            events: provider(Kind::Events, &events_state)?,
-            log_files: provider(Kind::LogFiles, &ledger)?,
-            quarantine: provider(Kind::Quarantine, &odd)?,
-            event_files: events_state.files.iter().map(uri).collect(),
+            events: view(Kind::Events, events)?,
+            log_files: view(Kind::LogFiles, ledger)?,
+            quarantine: view(Kind::Quarantine, odd)?,
+            digests: view(Kind::Digests, digests)?,
+            facts,
         })
     }
+}
+
+/// A lake that nobody has written to since there are digests has no such table.
+async fn load_digests(table: &Table) -> Result<TableState> {
+    if table.exists().await? {
+        return table.load().await;
+    }
+    Ok(TableState { version: 0, schema: Kind::Digests.schema(), files: vec![], events_version: None })
 }
 
 /// Adds files that a table will have once it has followed `events`.
@@ -308,7 +377,10 @@ async fn check_schema(table: &Table, kind: Kind) -> Result<()> {
     let ours: StructType = kind.schema().as_ref().try_into_kernel()?;
     let ours: arrow::datatypes::Schema = (&ours).try_into_arrow()?;
     if found.fields() != ours.fields() {
-        bail!("{table} has other columns than this version of trailq writes");
+        bail!(
+            "{table} was made by another version of trailq: its columns are not those that this version \
+             writes. Ingest the log files into a new lake, or use the version that made this one"
+        );
     }
     Ok(())
 }

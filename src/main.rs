@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use trailq::commands::{
     collect_metadata, daemon, demo, generate, ingest, quarantine, query, reconcile, sql, status,
-    validate_logs,
+    validate_logs, verify_evidence,
 };
 
 /// The CloudTrail lake that you run yourself
@@ -35,6 +35,8 @@ enum Command {
     Query(query::Args),
     /// Check log files against the digests that CloudTrail signed
     ValidateLogs(validate_logs::Args),
+    /// Repeat the check that an evidence bundle was written by, without the bucket
+    VerifyEvidence(verify_evidence::Args),
     /// Compare the bucket, its digests and the lake
     Reconcile(reconcile::Args),
     /// Save the signatures of digests beside a local copy of their bucket
@@ -59,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Daemon(args) => Box::pin(daemon::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::ValidateLogs(args) => Box::pin(validate_logs::run(args)).await,
+        Command::VerifyEvidence(args) => Box::pin(verify_evidence::run(args)).await,
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::CollectMetadata(args) => Box::pin(collect_metadata::run(args)).await,
         Command::Quarantine(args) => Box::pin(quarantine::run(args)).await,

@@ -50,8 +50,19 @@ pub struct Tables {
     pub log_files: Option<Arc<dyn TableProvider>>,
     /// What could not be read as a record; a lake has it, plain files do not.
     pub quarantine: Option<Arc<dyn TableProvider>>,
+    /// The digests that were checked; a lake has them, plain files do not.
+    pub digests: Option<Arc<dyn TableProvider>>,
+    /// Times of which no digest holds; a lake knows them, plain files do not.
+    pub integrity_gaps: Option<Arc<dyn TableProvider>>,
     /// The lake that they are of, if they are of one.
     pub lake: Option<Lake>,
+}
+
+impl Tables {
+    /// Events that are of no lake.
+    pub fn of(events: Arc<dyn TableProvider>) -> Self {
+        Self { events, log_files: None, quarantine: None, digests: None, integrity_gaps: None, lake: None }
+    }
 }
 
 /// An answer on its way: the columns, and the rows as they are computed.
@@ -82,7 +93,13 @@ impl Session {
         let view = view::cloudtrail_logs(&tables.events, range)?;
         context.register_table(CLOUDTRAIL_LOGS, Arc::new(ViewTable::new(view, None)))?;
         context.register_table("events", tables.events)?;
-        for (name, table) in [("log_files", tables.log_files), ("quarantine", tables.quarantine)] {
+        let others = [
+            ("log_files", tables.log_files),
+            ("quarantine", tables.quarantine),
+            ("digests", tables.digests),
+            ("integrity_gaps", tables.integrity_gaps),
+        ];
+        for (name, table) in others {
             if let Some(table) = table {
                 context.register_table(name, table)?;
             }
@@ -206,7 +223,7 @@ pub(crate) mod testing {
 
     pub(crate) fn tables(rows: &[Value]) -> Tables {
         let table = MemTable::try_new(schema(), vec![vec![events(rows)]]).unwrap();
-        Tables { events: Arc::new(table), log_files: None, quarantine: None, lake: None }
+        Tables::of(Arc::new(table))
     }
 
     pub(crate) fn session(rows: &[Value]) -> Session {

@@ -1,17 +1,39 @@
 //! Stores: where the bytes of log files are. S3 through the AWS SDK, and local files.
 //!
-//! Requests are retried by the SDK; what still fails is the caller's to report.
+//! Requests are retried by the SDK, and a body that breaks off is fetched again here; what still
+//! fails is the caller's to report.
 
-use std::collections::HashMap;
+mod buckets;
+mod fetch;
+mod head;
+
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use tokio::sync::{Mutex, OnceCell};
 
+use crate::aws::explain;
 use crate::object::ObjectRef;
+use buckets::Buckets;
+pub use buckets::{BucketRole, S3Options};
+pub use fetch::{FetchError, Object};
+
+/// Where objects are fetched from: [`S3`], and in simulations a store that fails on purpose.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// Reads an object of at most `limit` bytes, and what is known about it.
+    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError>;
+}
+
+#[async_trait]
+impl Fetch for S3 {
+    async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError> {
+        fetch::fetch(&self.buckets, object, limit).await
+    }
+}
 
 /// One object of a listing.
 #[derive(Debug, Clone)]
@@ -35,11 +57,12 @@ pub struct Page {
 
 /// S3, or what speaks its protocol. Each bucket's region is found out, not configured.
 ///
-/// Credentials, region, profile and endpoint come from the standard AWS chain.
+/// Credentials, region, profile and endpoint come from the standard AWS chain unless [`S3Options`] say
+/// otherwise, and with them FIPS endpoints (`AWS_USE_FIPS_ENDPOINT`) and proxies (`HTTPS_PROXY`,
+/// `NO_PROXY`).
 #[derive(Debug, Default)]
 pub struct S3 {
-    config: OnceCell<SdkConfig>,
-    clients: Mutex<HashMap<String, Client>>,
+    buckets: Arc<Buckets>,
 }
 
 impl S3 {
@@ -48,45 +71,49 @@ impl S3 {
         S3::default()
     }
 
+    /// As [`S3::new`], with settings of its own.
+    pub fn with_options(options: S3Options) -> Self {
+        S3 { buckets: Arc::new(Buckets::new(options)) }
+    }
+
     /// Reads an object of at most `limit` bytes.
     pub async fn get(&self, object: &ObjectRef, limit: u64) -> Result<Vec<u8>> {
-        let client = self.client(&object.bucket).await?;
-        let request = client.get_object().bucket(&object.bucket).key(&object.key);
-        let answer = request.set_version_id(object.version_id.clone()).send().await;
-        let answer = answer.map_err(explain).with_context(|| format!("fetching {}", object.uri()))?;
-        let size = answer.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        if size > limit {
-            bail!(
-                "fetching {}: {size} bytes are more than the {limit} that a log file may have",
-                object.uri()
-            );
-        }
-        let body = answer.body.collect().await.with_context(|| format!("fetching {}", object.uri()))?;
-        Ok(body.to_vec())
+        let fetched = self.fetch(object, limit).await.map_err(|error| match error {
+            FetchError::Other(error) => error,
+            error => error.into(),
+        });
+        Ok(fetched.with_context(|| format!("fetching {}", object.uri()))?.bytes)
+    }
+
+    /// Reads an object of at most `limit` bytes, and what is known about it.
+    ///
+    /// The limit holds for what comes, whatever the store says about its length.
+    pub async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError> {
+        fetch::fetch(&self.buckets, object, limit).await
+    }
+
+    /// Reads what an object's writer said about it: `x-amz-meta-…`, without that prefix.
+    pub async fn metadata(&self, object: &ObjectRef) -> Result<BTreeMap<String, String>, FetchError> {
+        head::metadata(&self.buckets, object).await
+    }
+
+    /// Says whether the bucket can be reached and listed, and if not, why.
+    pub async fn check(&self, bucket: &str) -> Result<()> {
+        self.list(bucket, "", true).await?.next().await.map(drop)
     }
 
     /// Lists a prefix. With `delimiter`, only this level of it: what lies below comes as folders.
     pub async fn list(&self, bucket: &str, prefix: &str, delimiter: bool) -> Result<Pages> {
-        let client = self.client(bucket).await?;
-        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-        Ok(Pages { client, bucket, prefix, delimiter, token: None, ended: false })
-    }
-
-    async fn client(&self, bucket: &str) -> Result<Client> {
-        let mut clients = self.clients.lock().await;
-        if let Some(client) = clients.get(bucket) {
-            return Ok(client.clone());
-        }
-        let config = self.config.get_or_init(load_config).await;
-        let client = connect(config, bucket).await?;
-        clients.insert(bucket.to_owned(), client.clone());
-        Ok(client)
+        let client = self.buckets.client(bucket).await?;
+        let (bucket, prefix, buckets) = (bucket.to_owned(), prefix.to_owned(), self.buckets.clone());
+        Ok(Pages { buckets, client, bucket, prefix, delimiter, token: None, ended: false })
     }
 }
 
 /// A listing, a page at a time.
 #[derive(Debug)]
 pub struct Pages {
+    buckets: Arc<Buckets>,
     client: Client,
     bucket: String,
     prefix: String,
@@ -101,72 +128,34 @@ impl Pages {
         if self.ended {
             return Ok(None);
         }
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
-        let request = request.set_delimiter(self.delimiter.then(|| "/".to_owned()));
-        let answer = request.set_continuation_token(self.token.take()).send().await.map_err(explain);
-        let answer = answer.with_context(|| format!("listing s3://{}/{}", self.bucket, self.prefix))?;
+        let token = self.token.take();
+        let mut answer = self.request(token.clone()).await;
+        if let Err(error) = &answer
+            && let Some(client) = self.buckets.moved(&self.bucket, &self.client, error).await
+        {
+            self.client = client;
+            answer = self.request(token).await;
+        }
+        let listing = || format!("listing s3://{}/{}", self.bucket, self.prefix);
+        let answer = answer.map_err(|error| explain(*error)).with_context(listing)?;
         self.token = answer.next_continuation_token().map(str::to_owned);
         self.ended = self.token.is_none();
         let folders = answer.common_prefixes().iter().filter_map(|common| common.prefix.clone());
         let objects = answer.contents().iter().filter_map(listed);
         Ok(Some(Page { objects: objects.collect(), folders: folders.collect() }))
     }
-}
 
-async fn load_config() -> SdkConfig {
-    aws_config::load_defaults(BehaviorVersion::latest()).await
-}
-
-/// A client for the region that the bucket is in.
-async fn connect(config: &SdkConfig, bucket: &str) -> Result<Client> {
-    let mut builder = aws_sdk_s3::config::Builder::from(config);
-    if config.region().is_none() {
-        builder = builder.region(Region::from_static("us-east-1"));
+    async fn request(
+        &self,
+        token: Option<String>,
+    ) -> Result<
+        aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output,
+        Box<aws_sdk_s3::error::SdkError<aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Error>>,
+    > {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
+        let request = request.set_delimiter(self.delimiter.then(|| "/".to_owned()));
+        request.set_continuation_token(token).send().await.map_err(Box::new)
     }
-    if custom_endpoint(config) {
-        // Stores of one's own rarely answer to bucket names in the host name.
-        return Ok(Client::from_conf(builder.force_path_style(true).build()));
-    }
-    let client = Client::from_conf(builder.clone().build());
-    let head = client.head_bucket().bucket(bucket).send().await;
-    let region = match &head {
-        Ok(answer) => answer.bucket_region().map(str::to_owned),
-        Err(error) => error
-            .raw_response()
-            .and_then(|response| response.headers().get("x-amz-bucket-region").map(str::to_owned)),
-    };
-    match (region, head) {
-        (Some(region), _) => Ok(Client::from_conf(builder.region(Region::new(region)).build())),
-        (None, Ok(_)) => Ok(client),
-        (None, Err(error)) => Err(explain(error)).with_context(|| format!("reaching the bucket {bucket}")),
-    }
-}
-
-fn custom_endpoint(config: &SdkConfig) -> bool {
-    config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
-}
-
-/// The service's own words, or what kept the request from it. The SDK's `Display` says neither, and its
-/// `DisplayErrorContext` adds the whole response.
-fn explain<E>(error: SdkError<E>) -> anyhow::Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    if let SdkError::ServiceError(answer) = &error {
-        let status = answer.raw().status().as_u16();
-        let code = answer.err().code().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
-        return match answer.err().message() {
-            Some(message) => anyhow::anyhow!("{code}: {message}"),
-            None => anyhow::anyhow!("{code}"),
-        };
-    }
-    let error = anyhow::Error::new(error);
-    let text = format!("{error:#}");
-    if text.contains("the credential provider was not enabled") || text.contains("no providers in chain") {
-        return error
-            .context("no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
-    }
-    error
 }
 
 fn listed(object: &aws_sdk_s3::types::Object) -> Option<Listed> {

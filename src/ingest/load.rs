@@ -1,33 +1,49 @@
-//! One thread's work: log files to rows, rows to Parquet files that wait for their commit.
+//! Loaders: threads that turn log files to rows, and rows to Parquet files that wait for their commit.
+//!
+//! Each thread fills a batch of its own. It writes the batch when its memory is full; and when any
+//! batch has reached its age, or somebody asks for it, all threads write at once, so that one commit
+//! takes what is there.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod entry;
+mod job;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::DateTime;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Options, Progress};
-use crate::event::{Appended, Broken, EventBuilder, NotRecords, Origin};
+use super::Progress;
+use crate::event::{Appended, EventBuilder};
+use crate::failpoint;
 use crate::hex;
 use crate::lake::{Batch, LakeWriter, LogFileEntry, QuarantineEntry, Staged, Status};
-use crate::log_file::{Limits, LogFile, Unreadable};
+use crate::log_file::{Limits, LogFile};
 use crate::source::{Candidate, Place};
 use crate::store::read_local;
+pub(super) use entry::origin;
+pub(crate) use job::{Done, Job, Loaded, Outcome, Work};
 
-/// A candidate with its bytes, or without them if they are a local file's.
-pub(super) struct Fetched {
-    pub(super) candidate: Candidate,
-    pub(super) bytes: Option<Result<Vec<u8>>>,
-    /// Its share of the memory for fetched bytes, given back when it has been read.
-    pub(super) _budget: Option<OwnedSemaphorePermit>,
+/// What loaders may take.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadOptions {
+    /// Threads.
+    pub(crate) threads: usize,
+    /// What one log file may cost.
+    pub(crate) limits: Limits,
+    /// Memory for the rows of all threads, everything that writing them takes included.
+    pub(crate) memory: usize,
+    /// Rows that are written as one batch, in bytes of memory; less if `memory` is too little.
+    pub(crate) batch_size: usize,
+    /// A batch is written after this time even if it is small.
+    pub(crate) batch_age: Duration,
 }
-
-/// A batch is written after this time even if it is small: an interruption costs no more than that.
-const BATCH_AGE: Duration = Duration::from_mins(1);
 
 /// Rows take their memory about five times while a batch is sorted and encoded: the batch itself,
 /// its sorted copy, the pages of the row group, and what is uploaded.
@@ -36,93 +52,246 @@ const MEMORY_PER_BATCH: usize = 5;
 /// Bytes of one unreadable file that quarantine keeps. Its source has them all.
 const KEPT_BYTES: usize = 64 << 20;
 
-pub(super) struct Loader {
+/// The reason of a file whose text holds no records.
+const NOT_A_LOG_FILE: &str = "not_a_log_file";
+
+/// How long a commit waits for the loaders that have not written yet at their common turn.
+const TURN_PATIENCE: Duration = Duration::from_secs(2);
+
+impl LoadOptions {
+    fn batch_memory(&self) -> usize {
+        let threads = self.threads.max(1);
+        (self.memory / threads / MEMORY_PER_BATCH).min(self.batch_size / threads).max(1)
+    }
+}
+
+/// Running loaders.
+pub(crate) struct Loaders<T> {
+    loaded: mpsc::Receiver<Loaded<T>>,
+    threads: JoinSet<Result<()>>,
+    count: usize,
+    turn: Turn,
+    /// Of the threads that have ended.
+    outcome: Result<()>,
+}
+
+/// When all loaders write what they have.
+#[derive(Debug, Clone)]
+pub(crate) struct Turn(watch::Sender<u64>);
+
+impl Turn {
+    /// Lets all loaders write what they have.
+    pub(crate) fn advance(&self) {
+        self.0.send_modify(|turn| *turn += 1);
+    }
+}
+
+impl<T: Send + 'static> Loaders<T> {
+    /// Starts loaders; they end when all senders of jobs are gone. After `stop` they leave undone what
+    /// they have not begun, and its tickets are dropped.
+    pub(crate) fn start(
+        writer: &LakeWriter,
+        options: &LoadOptions,
+        progress: &Arc<Progress>,
+        stop: &CancellationToken,
+    ) -> (mpsc::Sender<Job<T>>, Self) {
+        let count = options.threads.max(1);
+        let (to_loaders, jobs) = mpsc::channel(count * 4);
+        let (to_committer, loaded) = mpsc::channel(1);
+        let (jobs, turn) = (Arc::new(Mutex::new(jobs)), Turn(watch::Sender::new(0)));
+        let mut threads = JoinSet::new();
+        for _ in 0..count {
+            let loader = Loader {
+                writer: writer.clone(),
+                limits: options.limits.clone(),
+                batch_memory: options.batch_memory(),
+                batch_age: options.batch_age,
+                progress: progress.clone(),
+                stop: stop.clone(),
+                events: EventBuilder::new(),
+                batch: Batch::default(),
+                done: Vec::new(),
+                kept_bytes: 0,
+                since: None,
+                turn: turn.clone(),
+            };
+            let (jobs, to_committer) = (jobs.clone(), to_committer.clone());
+            threads.spawn_blocking(move || loader.run(&jobs, &to_committer));
+        }
+        (to_loaders, Loaders { loaded, threads, count, turn, outcome: Ok(()) })
+    }
+
+    /// What makes the loaders write.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn.clone()
+    }
+
+    /// What to commit next: all that is waiting. Nothing when the loaders have ended.
+    pub(crate) async fn next(&mut self) -> Option<Vec<Loaded<T>>> {
+        let first = self.first().await?;
+        let deadline = Instant::now() + TURN_PATIENCE;
+        let mut turn = first.turn;
+        let mut loaded = vec![first];
+        loop {
+            let turned = loaded.iter().filter(|one| one.turn.is_some() && one.turn >= turn).count();
+            let next = if turn.is_some() && turned < self.count {
+                timeout_at(deadline, self.loaded.recv()).await.ok().flatten()
+            } else {
+                self.loaded.try_recv().ok()
+            };
+            let Some(next) = next else { return Some(loaded) };
+            turn = turn.max(next.turn);
+            loaded.push(next);
+        }
+    }
+
+    /// A thread that ends by itself is broken, and what it had is lost: then this is the end.
+    async fn first(&mut self) -> Option<Loaded<T>> {
+        loop {
+            tokio::select! {
+                biased;
+                loaded = self.loaded.recv() => return loaded,
+                Some(ended) = self.threads.join_next() => {
+                    self.outcome = ended.context("a loader panicked").flatten();
+                    if self.outcome.is_err() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of all threads.
+    pub(crate) async fn join(mut self) -> Result<()> {
+        drop(self.loaded);
+        let mut outcome = self.outcome;
+        while let Some(joined) = self.threads.join_next().await {
+            outcome = outcome.and(joined.context("a loader panicked").flatten());
+        }
+        outcome
+    }
+}
+
+/// One thread's work.
+struct Loader<T> {
     writer: LakeWriter,
     limits: Limits,
     batch_memory: usize,
+    batch_age: Duration,
     progress: Arc<Progress>,
     stop: CancellationToken,
     events: EventBuilder,
     batch: Batch,
+    done: Vec<Done<T>>,
     kept_bytes: usize,
-    since: Instant,
+    /// Since when the batch is not empty.
+    since: Option<Instant>,
+    turn: Turn,
 }
 
-impl Loader {
-    pub(super) fn new(
-        writer: LakeWriter,
-        options: &Options,
-        progress: Arc<Progress>,
-        stop: CancellationToken,
-    ) -> Self {
-        let share = options.memory_limit / 4 * 3 / options.threads.max(1);
-        Loader {
-            writer,
-            limits: options.limits.clone(),
-            batch_memory: share / MEMORY_PER_BATCH,
-            progress,
-            stop,
-            events: EventBuilder::new(),
-            batch: Batch::default(),
-            kept_bytes: 0,
-            since: Instant::now(),
-        }
-    }
+enum Next<T> {
+    Job(Job<T>),
+    Turn(u64),
+    End,
+}
 
+impl<T> Loader<T> {
     /// Loads what comes until nothing more does; then writes what it has.
-    pub(super) fn run(
-        mut self,
-        files: &Mutex<mpsc::Receiver<Fetched>>,
-        staged: &mpsc::Sender<Staged>,
-    ) -> Result<()> {
+    fn run(mut self, jobs: &Mutex<mpsc::Receiver<Job<T>>>, loaded: &mpsc::Sender<Loaded<T>>) -> Result<()> {
+        let runtime = Handle::current();
+        let mut turns = self.turn.0.subscribe();
         loop {
-            let next = files.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-            let Some(fetched) = next else { break };
-            if self.stop.is_cancelled() {
-                continue;
+            match runtime.block_on(self.next(jobs, &mut turns)) {
+                Next::Job(_) if self.stop.is_cancelled() => {}
+                Next::Job(job) => self.load(job),
+                Next::Turn(turn) => self.write(Some(turn), loaded)?,
+                Next::End => break,
             }
-            self.load(fetched);
-            let full = self.events.memory() + self.kept_bytes >= self.batch_memory;
-            if full || self.since.elapsed() >= BATCH_AGE {
-                self.write(staged)?;
+            if self.events.memory() + self.kept_bytes >= self.batch_memory {
+                self.write(None, loaded)?;
             }
         }
-        self.write(staged)
+        self.write(None, loaded)
     }
 
-    fn load(&mut self, fetched: Fetched) {
-        let Fetched { candidate, bytes, _budget } = fetched;
-        let bytes = bytes.unwrap_or_else(|| match &candidate.place {
-            Place::Local(path) => read_local(path, self.limits.compressed),
-            Place::S3(_) => unreachable!("objects come with their bytes"),
-        });
-        match bytes {
-            Ok(bytes) => self.read(&candidate, &bytes),
+    async fn next(&self, jobs: &Mutex<mpsc::Receiver<Job<T>>>, turns: &mut watch::Receiver<u64>) -> Next<T> {
+        if self.since.is_some_and(|since| since.elapsed() >= self.batch_age) {
+            self.turn.advance();
+        }
+        let job = async { jobs.lock().await.recv().await };
+        let old = async {
+            match self.since {
+                Some(since) => sleep_until(since + self.batch_age).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Ok(()) = turns.changed() => Next::Turn(*turns.borrow_and_update()),
+            job = job => job.map_or(Next::End, Next::Job),
+            () = old => {
+                self.turn.advance();
+                Next::Turn(*turns.borrow_and_update())
+            }
+        }
+    }
+
+    fn load(&mut self, job: Job<T>) {
+        let Job { work, ticket, budget } = job;
+        let outcome = match work {
+            Work::Fetched(candidate, bytes) => Some(self.read(&candidate, &bytes)),
+            Work::Local(candidate) => self.local(&candidate),
+            Work::SetAside(candidate, code, detail) => {
+                let entry = entry::of_candidate(&candidate, candidate.size);
+                let outcome = self.set_aside(entry, &[], code, detail);
+                self.progress.done(candidate.size);
+                Some(outcome)
+            }
+            Work::Digest(entry) => {
+                let outcome = Outcome::Digest(entry.status);
+                self.batch.digests.push(*entry);
+                Some(outcome)
+            }
+        };
+        drop(budget);
+        if let Some(outcome) = outcome {
+            self.since.get_or_insert_with(Instant::now);
+            self.done.push(Done { ticket, outcome });
+        }
+    }
+
+    /// Reads a file of this machine. One that can't be read is no part of the batch.
+    fn local(&mut self, candidate: &Candidate) -> Option<Outcome> {
+        let Place::Local(path) = &candidate.place else { unreachable!("objects come with their bytes") };
+        match read_local(path, self.limits.compressed) {
+            Ok(bytes) => Some(self.read(candidate, &bytes)),
             Err(error) => {
                 warn!(error = format!("{error:#}"), "not ingested; the next run will try again");
                 self.progress.failed(&candidate.log_file, &error);
+                self.progress.done(candidate.size);
+                None
             }
         }
-        self.progress.done(candidate.size);
     }
 
-    fn read(&mut self, candidate: &Candidate, bytes: &[u8]) {
-        let mut entry = entry_of(candidate, bytes.len());
-        match LogFile::read(bytes, &self.limits) {
+    fn read(&mut self, candidate: &Candidate, bytes: &[u8]) -> Outcome {
+        let mut entry = entry::of_candidate(candidate, bytes.len() as u64);
+        let outcome = match LogFile::read(bytes, &self.limits) {
             Ok(file) => {
                 entry.uncompressed_size = Some(file.bytes.len() as u64);
                 entry.sha256 = Some(hex::encode(&file.sha256));
                 match self.events.append(&file, &origin(candidate)) {
-                    Ok(appended) => self.take(candidate, &mut entry, &file, &appended),
-                    Err(error) => self.set_aside(candidate, &mut entry, bytes, &error),
+                    Ok(appended) => self.take(entry, &file, &appended),
+                    Err(error) => self.set_aside(entry, bytes, NOT_A_LOG_FILE, error.to_string()),
                 }
             }
-            Err(error) => self.set_aside(candidate, &mut entry, bytes, &error),
-        }
-        self.batch.files.push(entry);
+            Err(error) => self.set_aside(entry, bytes, error.code(), error.to_string()),
+        };
+        self.progress.done(candidate.size);
+        outcome
     }
 
-    fn take(&mut self, candidate: &Candidate, entry: &mut LogFileEntry, file: &LogFile, appended: &Appended) {
+    fn take(&mut self, mut entry: LogFileEntry, file: &LogFile, appended: &Appended) -> Outcome {
         let time = |micros: Option<i64>| micros.and_then(DateTime::from_timestamp_micros);
         entry.record_count = appended.records;
         entry.event_count = appended.rows;
@@ -131,7 +300,7 @@ impl Loader {
         entry.min_event_time = time(appended.min_event_time);
         entry.max_event_time = time(appended.max_event_time);
         for broken in &appended.broken {
-            let log_file = &candidate.log_file;
+            let log_file = &entry.log_file;
             warn!(
                 log_file,
                 index = broken.record_index,
@@ -140,115 +309,61 @@ impl Loader {
                 "quarantined"
             );
             self.progress.quarantined(broken.reason, false);
-            let bytes = broken_bytes(broken, file).to_vec();
-            self.kept_bytes += bytes.len();
-            self.batch.quarantine.push(quarantine_entry(entry, broken, bytes));
+            let kept = entry::broken_record(&entry, broken, file);
+            self.kept_bytes += kept.bytes.len();
+            self.batch.quarantine.push(kept);
         }
-        self.progress.read(appended.rows, &appended.oddities, file.bytes.len() as u64);
+        let raw_bytes = file.bytes.len() as u64;
+        self.progress.read(appended.rows, &appended.oddities, raw_bytes);
+        let outcome = Outcome::Events { rows: appended.rows, raw_bytes, broken: entry.quarantined_count };
+        self.batch.files.push(entry);
+        outcome
     }
 
     /// Puts the whole file into quarantine.
-    fn set_aside(&mut self, candidate: &Candidate, entry: &mut LogFileEntry, bytes: &[u8], why: &dyn Reason) {
-        warn!(log_file = candidate.log_file, reason = why.code(), detail = why.to_string(), "quarantined");
-        self.progress.quarantined(why.code(), true);
+    fn set_aside(
+        &mut self,
+        mut entry: LogFileEntry,
+        bytes: &[u8],
+        code: &'static str,
+        detail: String,
+    ) -> Outcome {
+        warn!(log_file = entry.log_file, reason = code, detail, "quarantined");
+        self.progress.quarantined(code, true);
         entry.status = Status::Quarantined;
         let kept = bytes[..bytes.len().min(KEPT_BYTES)].to_vec();
         self.kept_bytes += kept.len();
         self.batch.quarantine.push(QuarantineEntry {
-            reason: why.code().to_owned(),
-            detail: why.to_string(),
+            reason: code.to_owned(),
+            detail,
             bytes: kept,
-            ..whole_file(entry)
+            ..entry::whole_file(&entry)
         });
+        self.batch.files.push(entry);
+        Outcome::Quarantined(code)
     }
 
-    /// Writes the batch, and hands it to the committer.
-    fn write(&mut self, staged: &mpsc::Sender<Staged>) -> Result<()> {
-        self.since = Instant::now();
+    /// Writes the batch, and hands it to the committer. At a common turn it says so even if it has nothing.
+    fn write(&mut self, turn: Option<u64>, loaded: &mpsc::Sender<Loaded<T>>) -> Result<()> {
+        self.since = None;
         self.kept_bytes = 0;
-        if self.batch.files.is_empty() {
+        let done = std::mem::take(&mut self.done);
+        if done.is_empty() && turn.is_none() {
             return Ok(());
         }
+        let staged = if done.is_empty() { Ok(None) } else { self.stage().map(Some) };
+        // The committer is gone only after an error of its own, which is told first.
+        loaded.blocking_send(Loaded { staged, done, turn }).ok().context("an earlier commit failed")
+    }
+
+    fn stage(&mut self) -> Result<Staged> {
+        failpoint::reach(failpoint::BEFORE_WRITE);
         let mut batch = std::mem::take(&mut self.batch);
         if self.events.rows() > 0 {
             batch.events.push(self.events.finish());
         }
-        let written = self.writer.write_here(&Handle::current(), batch).context("writing to the lake")?;
-        // The committer is gone only after an error of its own, which is told first.
-        staged.blocking_send(written).ok().context("an earlier commit failed")
+        let staged = self.writer.write_here(&Handle::current(), batch).context("writing to the lake");
+        failpoint::reach(failpoint::AFTER_WRITE);
+        staged
     }
-}
-
-/// Why a whole file is set aside.
-trait Reason: std::fmt::Display {
-    fn code(&self) -> &'static str;
-}
-
-impl Reason for Unreadable {
-    fn code(&self) -> &'static str {
-        self.code()
-    }
-}
-
-impl Reason for NotRecords {
-    fn code(&self) -> &'static str {
-        "not_a_log_file"
-    }
-}
-
-/// Where the rows of a candidate come from.
-pub(super) fn origin(candidate: &Candidate) -> Origin<'_> {
-    let key = candidate.key.as_ref();
-    let epoch = chrono::NaiveDate::default();
-    Origin {
-        log_file: &candidate.log_file,
-        account: key.map(|key| key.account_id.as_str()),
-        region: key.map(|key| key.region.as_str()),
-        log_date: key.and_then(|key| i32::try_from((key.date - epoch).num_days()).ok()),
-    }
-}
-
-fn entry_of(candidate: &Candidate, size: usize) -> LogFileEntry {
-    let key = candidate.key.as_ref();
-    let address = candidate.log_file.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-    LogFileEntry {
-        log_file: candidate.log_file.clone(),
-        bucket: address.map(|(bucket, _)| bucket.to_owned()),
-        key: address.map(|(_, key)| key.to_owned()),
-        etag: candidate.etag.clone(),
-        size: size as u64,
-        account: key.map(|key| key.account_id.clone()),
-        region: key.map(|key| key.region.clone()),
-        log_date: key.map(|key| key.date),
-        tree: key.map(|key| key.tree.folder().to_owned()),
-        ..LogFileEntry::default()
-    }
-}
-
-fn whole_file(entry: &LogFileEntry) -> QuarantineEntry {
-    QuarantineEntry {
-        log_file: entry.log_file.clone(),
-        bucket: entry.bucket.clone(),
-        key: entry.key.clone(),
-        version_id: entry.version_id.clone(),
-        ..QuarantineEntry::default()
-    }
-}
-
-fn quarantine_entry(entry: &LogFileEntry, broken: &Broken, bytes: Vec<u8>) -> QuarantineEntry {
-    QuarantineEntry {
-        reason: broken.reason.to_owned(),
-        detail: broken.detail.clone(),
-        record_index: broken.record_index.and_then(|index| u64::try_from(index).ok()),
-        byte_offset: Some(broken.byte_offset as u64),
-        byte_length: Some(broken.byte_length as u64),
-        bytes,
-        ..whole_file(entry)
-    }
-}
-
-/// The bytes that are no record: of the text, or of what follows the compressed stream.
-fn broken_bytes<'a>(broken: &Broken, file: &'a LogFile) -> &'a [u8] {
-    let end = broken.byte_offset + broken.byte_length;
-    file.bytes.get(broken.byte_offset..end).unwrap_or(&file.trailing_bytes)
 }

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use chrono::Utc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// The application id under which `log_files` and `quarantine` note how far they have followed `events`.
+/// The application id under which the other tables note how far they have followed `events`.
 pub(crate) const EVENTS_APP_ID: &str = "trailq/events";
 
 /// What wrote a commit or a file.
@@ -27,7 +27,24 @@ pub(crate) struct Add {
     pub(crate) stats: Option<String>,
 }
 
-/// What a commit to `events` says about the other two tables: our field `trailq` in `commitInfo`.
+/// Delta's `remove`: a file leaves a table, for others have its rows now, or nobody.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Remove {
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) deletion_timestamp: Option<i64>,
+    #[serde(default)]
+    pub(crate) data_change: bool,
+    #[serde(default)]
+    pub(crate) extended_file_metadata: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partition_values: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
+}
+
+/// What a commit to `events` says about the other tables: our field `trailq` in `commitInfo`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Pointers {
@@ -38,6 +55,9 @@ pub(crate) struct Pointers {
     /// The files of `quarantine` that belong to this commit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) quarantine: Vec<Add>,
+    /// The files of `digests` that belong to this commit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) digests: Vec<Add>,
 }
 
 /// What we need to know of a commit, ours or another's.
@@ -49,6 +69,8 @@ pub(crate) struct Commit {
     pub(crate) events_version: Option<u64>,
     /// Whether it changes the table's schema, properties or protocol.
     pub(crate) changes_table: bool,
+    /// The paths of the files that it removes.
+    pub(crate) removed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +80,7 @@ struct Line {
     meta_data: Option<IgnoredAny>,
     protocol: Option<IgnoredAny>,
     txn: Option<Txn>,
+    remove: Option<Remove>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +107,7 @@ impl Commit {
             if let Some(txn) = line.txn.filter(|txn| txn.app_id == EVENTS_APP_ID) {
                 commit.events_version = u64::try_from(txn.version).ok();
             }
+            commit.removed.extend(line.remove.map(|remove| remove.path));
             commit.changes_table |= line.meta_data.is_some() || line.protocol.is_some();
         }
         Ok(commit)
@@ -96,9 +120,8 @@ pub(crate) fn append_lines(
     pointers: &Pointers,
     events_version: Option<u64>,
 ) -> Result<Vec<u8>> {
-    let now = Utc::now().timestamp_millis();
     let info = json!({"commitInfo": {
-        "timestamp": now,
+        "timestamp": Utc::now().timestamp_millis(),
         "operation": "WRITE",
         "operationParameters": {"mode": "Append"},
         // Tells other engines that their DELETE or MERGE does not conflict with this.
@@ -107,17 +130,42 @@ pub(crate) fn append_lines(
         "trailq": pointers,
     }});
     let mut lines = serde_json::to_vec(&info)?;
+    lines.push(b'\n');
     if let Some(version) = events_version {
         // Without `lastUpdated` it never expires.
-        lines.push(b'\n');
-        serde_json::to_writer(&mut lines, &json!({"txn": {"appId": EVENTS_APP_ID, "version": version}}))?;
+        push_line(&mut lines, &json!({"txn": {"appId": EVENTS_APP_ID, "version": version}}))?;
     }
-    for add in adds {
-        lines.push(b'\n');
-        serde_json::to_writer(&mut lines, &json!({"add": add}))?;
-    }
-    lines.push(b'\n');
+    push_adds(&mut lines, adds)?;
     Ok(lines)
+}
+
+/// The JSON lines of a commit that takes rows out: files leave, others come with what remains.
+pub(crate) fn delete_lines(removes: &[Remove], adds: &[Add], pointers: &Pointers) -> Result<Vec<u8>> {
+    let info = json!({"commitInfo": {
+        "timestamp": Utc::now().timestamp_millis(),
+        "operation": "DELETE",
+        "operationParameters": {},
+        "isBlindAppend": false,
+        "engineInfo": ENGINE,
+        "trailq": pointers,
+    }});
+    let mut lines = serde_json::to_vec(&info)?;
+    lines.push(b'\n');
+    for remove in removes {
+        push_line(&mut lines, &json!({"remove": remove}))?;
+    }
+    push_adds(&mut lines, adds)?;
+    Ok(lines)
+}
+
+fn push_adds(lines: &mut Vec<u8>, adds: &[Add]) -> Result<()> {
+    adds.iter().try_for_each(|add| push_line(lines, &json!({"add": add})))
+}
+
+fn push_line(lines: &mut Vec<u8>, action: &Value) -> Result<()> {
+    serde_json::to_writer(&mut *lines, action)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 #[cfg(test)]
@@ -134,13 +182,30 @@ mod tests {
             data_change: true,
             stats: Some("{\"numRecords\":1}".into()),
         };
-        let pointers = Pointers { commit_id: "nonce".into(), ledger: vec![add.clone()], quarantine: vec![] };
+        let pointers =
+            Pointers { commit_id: "nonce".into(), ledger: vec![add.clone()], ..Pointers::default() };
         let lines = append_lines(&[add], &pointers, Some(5)).unwrap();
         let commit = Commit::parse(&lines).unwrap();
         assert_eq!(commit.pointers.commit_id, "nonce");
         assert_eq!(commit.pointers.ledger[0].path, "part-1.parquet");
         assert_eq!(commit.events_version, Some(5));
         assert!(!commit.changes_table);
+    }
+
+    #[test]
+    fn a_commit_that_takes_rows_out_says_which_files_it_removes() {
+        let remove = Remove {
+            path: "event_date=2026-01-05/part-1.parquet".into(),
+            deletion_timestamp: Some(1),
+            data_change: true,
+            extended_file_metadata: true,
+            partition_values: Some([("event_date".to_owned(), Some("2026-01-05".to_owned()))].into()),
+            size: Some(7),
+        };
+        let lines = delete_lines(&[remove], &[], &Pointers::default()).unwrap();
+        assert_eq!(Commit::parse(&lines).unwrap().removed, ["event_date=2026-01-05/part-1.parquet"]);
+        let foreign = br#"{"remove":{"path":"x","dataChange":false}}"#;
+        assert_eq!(Commit::parse(foreign).unwrap().removed, ["x"]);
     }
 
     #[test]

@@ -93,26 +93,25 @@ fn encode_sorted(batches: &[&RecordBatch], rows: &[Row], date: Option<String>) -
     encode(Kind::Events, &batches[0].schema(), gathered, &directory, partition)
 }
 
-/// Encodes rows of `log_files` or `quarantine`, which have no partitions.
+/// Encodes rows of one of the tables that have no partitions.
 pub(crate) fn encode_rows(kind: Kind, rows: RecordBatch) -> Result<Encoded> {
     let schema = rows.schema();
     encode(kind, &schema, [Ok(rows)].into_iter(), "", BTreeMap::new())
 }
 
-/// Encodes a file anew without the rows of some log files, or to nothing if none is left.
-pub(crate) fn without_log_files(
+/// Encodes a file anew with only the rows that `wanted` chooses, or to nothing if it chooses none.
+pub(crate) fn only_rows(
     kind: Kind,
     file: Bytes,
     add: &Add,
-    is_unwanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&RecordBatch) -> Result<BooleanArray>,
 ) -> Result<Option<Encoded>> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let schema = reader.schema().clone();
     let mut kept = vec![];
     for batch in reader.build()? {
         let batch = batch?;
-        let names = batch.column_by_name("log_file").context("rows without log_file")?.as_string::<i32>();
-        let wanted: BooleanArray = names.iter().map(|name| Some(!name.is_some_and(&is_unwanted))).collect();
+        let wanted = wanted(&batch)?;
         if wanted.has_true() {
             kept.push(filter_record_batch(&batch, &wanted)?);
         }
@@ -123,6 +122,17 @@ pub(crate) fn without_log_files(
     let directory = add.path.rfind('/').map_or("", |slash| &add.path[..=slash]);
     let kept = kept.into_iter().map(Ok);
     Ok(Some(encode(kind, &schema, kept, directory, add.partition_values.clone())?))
+}
+
+/// Chooses the rows whose text in `column` is none that `is_unwanted` knows.
+pub(crate) fn unless(
+    batch: &RecordBatch,
+    column: &'static str,
+    is_unwanted: impl Fn(&str) -> bool,
+) -> Result<BooleanArray> {
+    let texts = batch.column_by_name(column).context(column)?;
+    let texts = texts.as_string_opt::<i32>().context(column)?;
+    Ok(texts.iter().map(|text| Some(!text.is_some_and(&is_unwanted))).collect())
 }
 
 fn encode(
@@ -164,7 +174,7 @@ fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     let builder = match kind {
         Kind::Events => event_properties(builder, schema)?,
-        Kind::LogFiles | Kind::Quarantine => builder,
+        Kind::LogFiles | Kind::Quarantine | Kind::Digests => builder,
     };
     Ok(builder.build())
 }
@@ -192,6 +202,12 @@ fn event_properties(
 
 fn path(dotted: &str) -> ColumnPath {
     ColumnPath::new(dotted.split('.').map(ToOwned::to_owned).collect())
+}
+
+/// The rows of a Parquet file, a batch at a time.
+pub(crate) fn read_all(file: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+    Ok(batches.map(|batch| batch.map_err(Into::into)))
 }
 
 /// The columns of a table's rows in a Parquet file that was just written or read.

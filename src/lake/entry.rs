@@ -1,18 +1,9 @@
-//! What the ledger says of a log file, and what quarantine keeps of one.
+//! What the ledger says of a log file, what quarantine keeps of one, and what is known of a digest.
 
 use std::fmt;
-use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use arrow::array::{
-    ArrayRef, BinaryArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
-use arrow::datatypes::Date32Type;
 use chrono::{DateTime, NaiveDate, Utc};
 use ring::digest::{SHA256, digest};
-use uuid::Uuid;
-
-use super::tables::Kind;
 
 /// Which log file: the first 16 bytes of the SHA-256 of its address.
 ///
@@ -67,6 +58,11 @@ impl Status {
             Self::Quarantined => "quarantined",
         }
     }
+
+    /// Reads it back.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Committed, Self::Quarantined].into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// One row of the ledger, without what the writer adds: id, integrity, when and by whom.
@@ -110,6 +106,9 @@ pub struct LogFileEntry {
     pub tree: Option<String>,
     /// What became of it.
     pub status: Status,
+    /// Which row of the log file this is: 0 for the first; each change of what the lake has of the
+    /// log file adds a row with the next number, and the highest counts.
+    pub revision: u32,
 }
 
 impl LogFileEntry {
@@ -138,14 +137,59 @@ pub struct QuarantineEntry {
     pub record_index: Option<u64>,
     /// Where the bytes start in the inflated file.
     pub byte_offset: Option<u64>,
-    /// How many they are.
+    /// How many they are; of a whole file, if it is not said, as many as are kept.
     pub byte_length: Option<u64>,
     /// The bytes that could not be stored as events.
     pub bytes: Vec<u8>,
 }
 
+/// What became of something in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuarantineStatus {
+    /// Nobody has dealt with it.
+    #[default]
+    Open,
+    /// It was read again: its records are in `events` now, or in quarantine one by one.
+    Replayed,
+    /// Somebody decided that it may stay outside.
+    Discarded,
+}
+
+impl QuarantineStatus {
+    /// As it stands in the table `quarantine`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// Reads it back.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Replayed, Self::Discarded].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A piece in quarantine, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub entry: QuarantineEntry,
+    /// When it was quarantined.
+    pub quarantined_at: DateTime<Utc>,
+    /// What became of it.
+    pub status: QuarantineStatus,
+    /// When it was dealt with.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// Who dealt with it.
+    pub resolved_by: Option<String>,
+}
+
 /// What became of a digest when it was checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DigestStatus {
     /// It lies where it was written, and its signature holds.
     Valid,
@@ -166,6 +210,13 @@ impl DigestStatus {
             Self::KeyNotFound => "key_not_found",
             Self::Missing => "missing",
         }
+    }
+
+    /// Reads it back.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Valid, Self::Invalid, Self::KeyNotFound, Self::Missing]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 
@@ -218,6 +269,13 @@ pub struct DigestEntry {
     pub log_files: Vec<ListedLogFile>,
 }
 
+impl DigestEntry {
+    /// The digest's id: that of its address.
+    pub fn id(&self) -> LogFileId {
+        LogFileId::of(&self.digest)
+    }
+}
+
 /// A log file as a digest lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedLogFile {
@@ -225,84 +283,6 @@ pub struct ListedLogFile {
     pub log_file: String,
     /// Hex SHA-256 of its uncompressed bytes.
     pub hash_value: String,
-}
-
-/// The ledger's rows, as of now.
-pub(crate) fn log_files_batch(files: &[LogFileEntry], ingested_by: &str) -> Result<RecordBatch> {
-    let rows = Rows(files);
-    let dates: Date32Array =
-        files.iter().map(|file| file.log_date.map(Date32Type::from_naive_date)).collect();
-    let columns: Vec<ArrayRef> = vec![
-        rows.text(|file| Some(file.id().to_string())),
-        rows.text(|file| Some(file.log_file.clone())),
-        rows.text(|file| file.bucket.clone()),
-        rows.text(|file| file.key.clone()),
-        rows.text(|file| file.version_id.clone()),
-        rows.text(|file| file.etag.clone()),
-        rows.long(|file| Some(file.size)),
-        rows.long(|file| file.uncompressed_size),
-        rows.text(|file| file.sha256.clone()),
-        rows.long(|file| Some(file.record_count)),
-        rows.long(|file| Some(file.event_count)),
-        rows.long(|file| Some(file.quarantined_count)),
-        rows.long(|file| Some(file.odd_count)),
-        rows.time(|file| file.min_event_time),
-        rows.time(|file| file.max_event_time),
-        rows.text(|file| file.account.clone()),
-        rows.text(|file| file.region.clone()),
-        Arc::new(dates),
-        rows.text(|file| file.tree.clone()),
-        rows.text(|file| Some(file.status.as_str().to_owned())),
-        rows.text(|_| Some("pending".to_owned())),
-        rows.now(),
-        rows.text(|_| Some(ingested_by.to_owned())),
-    ];
-    RecordBatch::try_new(Kind::LogFiles.schema(), columns).context("the ledger's rows")
-}
-
-/// Quarantine's rows, as of now.
-pub(crate) fn quarantine_batch(entries: &[QuarantineEntry]) -> Result<RecordBatch> {
-    let rows = Rows(entries);
-    let bytes: BinaryArray = entries.iter().map(|entry| Some(entry.bytes.as_slice())).collect();
-    let columns: Vec<ArrayRef> = vec![
-        rows.text(|_| Some(Uuid::new_v4().to_string())),
-        rows.text(|entry| Some(entry.log_file.clone())),
-        rows.text(|entry| entry.bucket.clone()),
-        rows.text(|entry| entry.key.clone()),
-        rows.text(|entry| entry.version_id.clone()),
-        rows.text(|entry| Some(entry.reason.clone())),
-        rows.text(|entry| Some(entry.detail.clone())),
-        rows.long(|entry| entry.record_index),
-        rows.long(|entry| entry.byte_offset),
-        rows.long(|entry| entry.byte_length),
-        Arc::new(bytes),
-        rows.now(),
-    ];
-    RecordBatch::try_new(Kind::Quarantine.schema(), columns).context("quarantine's rows")
-}
-
-/// Entries, to be turned into columns.
-struct Rows<'a, T>(&'a [T]);
-
-impl<T> Rows<'_, T> {
-    fn text(&self, value: impl Fn(&T) -> Option<String>) -> ArrayRef {
-        Arc::new(self.0.iter().map(value).collect::<StringArray>())
-    }
-
-    fn long(&self, value: impl Fn(&T) -> Option<u64>) -> ArrayRef {
-        let values = self.0.iter().map(|entry| value(entry).and_then(|value| i64::try_from(value).ok()));
-        Arc::new(values.collect::<Int64Array>())
-    }
-
-    fn time(&self, value: impl Fn(&T) -> Option<DateTime<Utc>>) -> ArrayRef {
-        let values = self.0.iter().map(|entry| value(entry).map(|time| time.timestamp_micros()));
-        Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
-    }
-
-    fn now(&self) -> ArrayRef {
-        let now = Utc::now();
-        self.time(|_| Some(now))
-    }
 }
 
 #[cfg(test)]

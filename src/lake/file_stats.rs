@@ -1,6 +1,6 @@
 //! Delta's statistics of a file: from Parquet's when writing, to Arrow arrays when pruning.
 
-use arrow::array::{ArrayRef, Date32Array, StringArray, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt64Array};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat};
 use parquet::basic::{LogicalType, TimeUnit as ParquetTimeUnit};
@@ -136,10 +136,20 @@ impl FileStats {
         self.null_count.get(name)?.as_u64()
     }
 
-    /// The smallest and largest date of a column.
+    /// The smallest and largest date of a column of dates, or of timestamps.
     pub(crate) fn dates(&self, name: &str) -> Option<(NaiveDate, NaiveDate)> {
-        let date = |values: &Value| values.get(name)?.as_str()?.parse().ok();
+        let date = |values: &Value| values.get(name)?.as_str()?.get(..10)?.parse().ok();
         Some((date(&self.min_values)?, date(&self.max_values)?))
+    }
+
+    /// The smallest and largest text of a column. Long ones are cut, and remain bounds.
+    pub(crate) fn texts(&self, name: &str) -> Option<(&str, &str)> {
+        Some((self.min_values.get(name)?.as_str()?, self.max_values.get(name)?.as_str()?))
+    }
+
+    /// The smallest and largest number of a column.
+    pub(crate) fn numbers(&self, name: &str) -> Option<(i64, i64)> {
+        Some((self.min_values.get(name)?.as_i64()?, self.max_values.get(name)?.as_i64()?))
     }
 
     /// Whether there is anything to be known of a column.
@@ -176,9 +186,10 @@ impl ColumnBounds {
 
 fn array<'a>(
     data_type: &DataType,
-    values: impl Iterator<Item = Option<&'a Value>>,
+    values: impl Iterator<Item = Option<&'a Value>> + Clone,
     largest: bool,
 ) -> Option<ArrayRef> {
+    let numbers = values.clone();
     let text = values.map(|value| value.and_then(Value::as_str));
     match data_type {
         DataType::Utf8 | DataType::Utf8View => Some(Arc::new(text.collect::<StringArray>())),
@@ -193,6 +204,10 @@ fn array<'a>(
             let times = text.map(|text| micros(text?, largest));
             let times: TimestampMicrosecondArray = times.collect();
             Some(Arc::new(times.with_timezone_opt(zone.clone())))
+        }
+        DataType::Int64 => {
+            let numbers = numbers.map(|number| number.and_then(Value::as_i64));
+            Some(Arc::new(numbers.collect::<Int64Array>()))
         }
         _ => None,
     }

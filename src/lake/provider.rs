@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
@@ -29,9 +29,12 @@ use deltalake::logstore::object_store::ObjectMeta;
 use deltalake::logstore::object_store::path::Path;
 use url::Url;
 
+use super::derived::{Derived, Origin};
+use super::facts::Dates;
 use super::file_stats::{ColumnBounds, FileStats};
 use super::table::DataFile;
 use super::tables::Kind;
+use crate::event::schema::LOG_DATE;
 
 /// Above this many files in a scan, their statistics by themselves would take more memory than they
 /// save: some 20 kB each, since DataFusion keeps every column's.
@@ -40,8 +43,13 @@ const MAX_FILES_WITH_STATISTICS: usize = 512;
 /// A table at one version.
 #[derive(Debug)]
 pub(crate) struct LakeTable {
-    /// With view types, which share what the Parquet pages hold instead of copying it.
+    /// The columns that queries see, stored and derived.
     schema: SchemaRef,
+    /// Where each of them comes from.
+    columns: Vec<Origin>,
+    /// What the derived ones are derived from.
+    derived: Option<Derived>,
+    /// The stored columns, with view types, which share what the Parquet pages hold instead of copying it.
     source_schema: TableSchema,
     store_url: ObjectStoreUrl,
     files: Vec<PartitionedFile>,
@@ -70,8 +78,11 @@ impl LakeTable {
         let bounds = FileBounds::new(kind, &schema, &partition, &partitioned, &stats)?;
         let source_schema =
             TableSchema::builder(Arc::new(Schema::new(stored))).with_table_partition_cols(partition).build();
+        let schema = source_schema.table_schema().clone();
         Ok(Self {
-            schema: source_schema.table_schema().clone(),
+            columns: (0..schema.fields().len()).map(Origin::Stored).collect(),
+            schema,
+            derived: None,
             source_schema,
             store_url: store_url(root)?,
             files: partitioned,
@@ -79,15 +90,37 @@ impl LakeTable {
         })
     }
 
+    /// Adds the columns that the lake's facts give, and leaves out rows that others have replaced.
+    #[must_use]
+    pub(crate) fn with_derived(mut self, derived: Derived) -> Self {
+        let (schema, columns) = derived.columns(self.stored());
+        (self.schema, self.columns, self.derived) = (schema, columns, Some(derived));
+        self
+    }
+
+    /// The stored columns.
+    fn stored(&self) -> &SchemaRef {
+        self.source_schema.table_schema()
+    }
+
+    /// Whether an expression needs stored columns only.
+    fn is_stored(&self, filter: &Expr) -> bool {
+        let stored = |column: &&Column| match self.schema.column_with_name(&column.name) {
+            Some((at, _)) => matches!(self.columns[at], Origin::Stored(_)),
+            None => true,
+        };
+        filter.column_refs().iter().all(|column| stored(&column))
+    }
+
     /// Which files may hold rows that pass these filters.
     fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
         let Some(predicate) = conjunction(filters.iter().cloned()) else {
             return Ok(vec![true; self.files.len()]);
         };
-        let schema = DFSchema::try_from(self.schema.clone())?;
+        let schema = DFSchema::try_from(self.stored().clone())?;
         let predicate = state.create_physical_expr(predicate, &schema)?;
         let predicate =
-            PruningPredicateBuilder::new().with_file_schema(self.schema.clone()).try_build(predicate)?;
+            PruningPredicateBuilder::new().with_file_schema(self.stored().clone()).try_build(predicate)?;
         predicate.prune(self.bounds.as_ref())
     }
 
@@ -107,8 +140,8 @@ impl LakeTable {
     }
 
     /// Statistics over the chosen files; without a filter `count(*)` needs nothing else.
-    fn statistics_of(&self, chosen: &[usize]) -> Statistics {
-        let mut statistics = Statistics::new_unknown(&self.schema);
+    fn statistics_of(&self, chosen: &[usize], schema: &SchemaRef) -> Statistics {
+        let mut statistics = Statistics::new_unknown(schema);
         let rows: Option<u64> = chosen.iter().map(|file| self.bounds.rows[*file]).sum();
         statistics.num_rows = rows.map_or(Precision::Absent, |rows| Precision::Exact(to_usize(rows)));
         let bytes = chosen.iter().map(|file| self.files[*file].object_meta.size).sum();
@@ -128,13 +161,23 @@ impl TableProvider for LakeTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Files are chosen by what may match; the scan's own row filter decides.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        // Files are chosen by what may match; the scan's own row filter decides. Of derived columns no
+        // file knows anything.
+        let support = |filter: &&Expr| {
+            if self.is_stored(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
     }
 
     fn statistics(&self) -> Option<Statistics> {
         let all: Vec<usize> = (0..self.files.len()).collect();
-        Some(self.statistics_of(&all))
+        let statistics = self.statistics_of(&all, &self.schema);
+        let may_replace = self.derived.as_ref().is_some_and(Derived::may_replace);
+        Some(if may_replace { statistics.to_inexact() } else { statistics })
     }
 
     async fn scan(
@@ -144,17 +187,49 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let keep = self.prune(state, filters)?;
+        let filters: Vec<Expr> = filters.iter().filter(|filter| self.is_stored(filter)).cloned().collect();
+        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
+        let keep = self.prune(state, &filters)?;
         let mut chosen: Vec<usize> = (0..self.files.len()).filter(|file| keep[*file]).collect();
+        let replaced = match &self.derived {
+            Some(derived) => derived.replaced().await?,
+            None => None,
+        };
+        let limit = limit.filter(|_| replaced.is_none());
         if let (Some(limit), true) = (limit, filters.is_empty()) {
             chosen.truncate(self.files_for(&chosen, limit));
         }
         if chosen.is_empty() {
             // A scan of no files has no partition, and plans that need exactly one would fail.
-            let schema = projection.map(|columns| self.schema.project(columns)).transpose()?;
-            let schema = schema.map_or_else(|| self.schema.clone(), Arc::new);
-            return Ok(Arc::new(EmptyExec::new(schema)));
+            return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&wanted)?))));
         }
+        let origins: Vec<Origin> = wanted.iter().map(|column| self.columns[*column]).collect();
+        let is_stored = origins.iter().all(|origin| matches!(origin, Origin::Stored(_)));
+        match &self.derived {
+            Some(derived) if !is_stored || replaced.is_some() => {
+                let dates = self.log_dates(&chosen);
+                let stored = derived.needed(self.stored(), &origins, replaced.is_some());
+                let source = self.source_over(state, &chosen, &stored, limit)?;
+                let schema = self.schema.project(&wanted)?;
+                derived.add_to(source, &schema, &origins, replaced, &dates).await
+            }
+            _ => {
+                let stored: Vec<usize> = origins.iter().filter_map(Origin::stored).collect();
+                self.source_over(state, &chosen, &stored, limit)
+            }
+        }
+    }
+}
+
+impl LakeTable {
+    /// The scan of some files and stored columns.
+    fn source_over(
+        &self,
+        state: &dyn Session,
+        chosen: &[usize],
+        columns: &[usize],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let with_statistics = chosen.len() <= MAX_FILES_WITH_STATISTICS;
         let files = chosen.iter().map(|file| {
             let partitioned = self.files[*file].clone();
@@ -167,15 +242,31 @@ impl TableProvider for LakeTable {
         let groups = FileGroup::new(files.collect()).split_files(state.config().target_partitions());
         let config = FileScanConfigBuilder::new(self.store_url.clone(), self.source(state)?)
             .with_file_groups(groups)
-            .with_statistics(self.statistics_of(&chosen))
-            .with_projection_indices(projection.cloned())?
+            .with_statistics(self.statistics_of(chosen, self.stored()))
+            .with_projection_indices(Some(columns.to_vec()))?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
-}
 
-impl LakeTable {
+    /// Between which dates the log files lie that the rows of some files come from.
+    fn log_dates(&self, chosen: &[usize]) -> Dates {
+        let Some(bounds) = self.bounds.columns.get(LOG_DATE) else { return Dates::all() };
+        let (min, max) =
+            (bounds.min.as_primitive_opt::<Date32Type>(), bounds.max.as_primitive_opt::<Date32Type>());
+        let (Some(min), Some(max)) = (min, max) else { return Dates::all() };
+        let range = |file: &usize| Some(min.value_as_date(*file)?..=max.value_as_date(*file)?);
+        // Where no row has a date, none has a name that a digest could list.
+        let undated = |file: &usize| {
+            let nulls = bounds.null_count.as_primitive_opt::<UInt64Type>();
+            nulls.is_some_and(|nulls| {
+                nulls.is_valid(*file) && self.bounds.rows[*file] == Some(nulls.value(*file))
+            })
+        };
+        let ranges: Option<Vec<_>> = chosen.iter().filter(|file| !undated(file)).map(range).collect();
+        ranges.map_or_else(Dates::all, Dates::of)
+    }
+
     /// How many of the chosen files suffice for so many rows.
     fn files_for(&self, chosen: &[usize], limit: usize) -> usize {
         let mut rows = 0;

@@ -5,26 +5,29 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
 use chrono::NaiveDate;
 use futures::future::try_join_all;
 
 use super::action::Add;
 use super::encode::{self, Encoded};
-use super::entry::{self, DigestEntry, LogFileEntry, LogFileId, QuarantineEntry};
+use super::entry::{DigestEntry, DigestStatus, LogFileEntry, LogFileId, QuarantineEntry, Quarantined};
 use super::file_stats::FileStats;
+use super::rows;
 use super::table::Table;
-use super::tables::Kind;
+use super::tables::{Kind, Tables};
 
-/// Log files that join the lake together, or not at all.
+/// Log files and digests that join the lake together, or not at all.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Their records, in the schema of [`crate::event::schema`].
+    /// The log files' records, in the schema of [`crate::event::schema`].
     pub events: Vec<RecordBatch>,
-    /// One entry for each of them, those without any event included.
+    /// One entry for each log file, those without any event included.
     pub files: Vec<LogFileEntry>,
-    /// What of them could not be stored as events.
+    /// What of the log files could not be stored as events.
     pub quarantine: Vec<QuarantineEntry>,
+    /// What became of pieces of these log files that were in quarantine.
+    pub resolved: Vec<Quarantined>,
     /// Digests that were checked.
     pub digests: Vec<DigestEntry>,
 }
@@ -36,7 +39,11 @@ pub struct Staged {
     pub(crate) events: Vec<Add>,
     pub(crate) ledger: Vec<Add>,
     pub(crate) quarantine: Vec<Add>,
+    /// Files of `quarantine` with what became of earlier rows.
+    pub(crate) resolved: Vec<Add>,
+    pub(crate) digests: Vec<Add>,
     pub(crate) files: Vec<StagedFile>,
+    pub(crate) checked: Vec<StagedDigest>,
 }
 
 /// What a commit must know of a log file.
@@ -46,6 +53,15 @@ pub(crate) struct StagedFile {
     pub(crate) log_file: String,
     pub(crate) size: u64,
     pub(crate) log_date: Option<NaiveDate>,
+    pub(crate) revision: u32,
+}
+
+/// What a commit must know of a digest.
+#[derive(Clone, Debug)]
+pub(crate) struct StagedDigest {
+    pub(crate) id: LogFileId,
+    pub(crate) status: DigestStatus,
+    pub(crate) end_date: NaiveDate,
 }
 
 impl Staged {
@@ -59,9 +75,24 @@ impl Staged {
         num_records(&self.events)
     }
 
+    /// How many digests it holds.
+    pub fn num_digests(&self) -> usize {
+        self.checked.len()
+    }
+
     /// How many bytes it adds to the lake.
     pub fn bytes(&self) -> u64 {
-        [&self.events, &self.ledger, &self.quarantine].into_iter().flatten().map(|add| add.size).sum()
+        let tables = [&self.events, &self.ledger, &self.quarantine, &self.resolved, &self.digests];
+        tables.into_iter().flatten().map(|add| add.size).sum()
+    }
+
+    /// Whether it changes what the lake has of a log file.
+    pub(crate) fn changes_log_files(&self) -> bool {
+        self.files.iter().any(|file| file.revision > 0)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.checked.is_empty()
     }
 
     /// The dates of its log files' keys, or nothing if one has none.
@@ -69,6 +100,12 @@ impl Staged {
         let dates: Option<Vec<NaiveDate>> = self.files.iter().map(|file| file.log_date).collect();
         let dates = dates?;
         Some(*dates.iter().min()?..=*dates.iter().max()?)
+    }
+
+    /// The dates on which its digests end.
+    pub(crate) fn digest_dates(&self) -> Option<RangeInclusive<NaiveDate>> {
+        let dates = || self.checked.iter().map(|digest| digest.end_date);
+        Some(dates().min()?..=dates().max()?)
     }
 }
 
@@ -80,16 +117,19 @@ pub(crate) fn num_records(adds: &[Add]) -> u64 {
 /// Writes batches; several may do so at once, each with its own clone.
 #[derive(Clone, Debug)]
 pub struct LakeWriter {
-    events: Arc<Table>,
-    log_files: Arc<Table>,
-    quarantine: Arc<Table>,
+    tables: Tables,
     ingested_by: Arc<str>,
 }
 
 impl LakeWriter {
-    pub(crate) fn new(events: Arc<Table>, log_files: Arc<Table>, quarantine: Arc<Table>) -> Self {
+    pub(crate) fn new(tables: Tables) -> Self {
         let ingested_by = format!("{}:{}", hostname(), std::process::id()).into();
-        Self { events, log_files, quarantine, ingested_by }
+        Self { tables, ingested_by }
+    }
+
+    /// Who writes: host and process, as in `ingested_by`.
+    pub fn name(&self) -> &str {
+        &self.ingested_by
     }
 
     /// Sorts and encodes a batch on a blocking thread, then uploads its files.
@@ -114,11 +154,25 @@ impl LakeWriter {
     }
 
     async fn upload(&self, encoded: EncodedBatch) -> Result<Staged> {
-        let EncodedBatch { events, ledger, quarantine, files } = encoded;
-        let staged =
-            Staged { events: adds(&events), ledger: adds(&ledger), quarantine: adds(&quarantine), files };
-        let uploads = [(&self.events, events), (&self.log_files, ledger), (&self.quarantine, quarantine)];
-        let uploads = uploads.into_iter().flat_map(|(table, files)| {
+        let EncodedBatch { events, ledger, quarantine, resolved, digests, files, checked } = encoded;
+        let staged = Staged {
+            events: adds(&events),
+            ledger: adds(&ledger),
+            quarantine: adds(&quarantine),
+            resolved: adds(&resolved),
+            digests: adds(&digests),
+            files,
+            checked,
+        };
+        let uploads = [
+            (Kind::Events, events),
+            (Kind::LogFiles, ledger),
+            (Kind::Quarantine, quarantine),
+            (Kind::Quarantine, resolved),
+            (Kind::Digests, digests),
+        ];
+        let uploads = uploads.into_iter().flat_map(|(kind, files)| {
+            let table = self.tables.get(kind);
             files.into_iter().map(move |file| async move { table.put_file(&file.add.path, file.bytes).await })
         });
         match try_join_all(uploads).await {
@@ -132,9 +186,11 @@ impl LakeWriter {
 
     /// Deletes the files of a batch that will not be committed, as well as it can.
     pub async fn discard(&self, staged: Staged) {
-        self.events.delete_files(&staged.events).await;
-        self.log_files.delete_files(&staged.ledger).await;
-        self.quarantine.delete_files(&staged.quarantine).await;
+        self.tables.get(Kind::Events).delete_files(&staged.events).await;
+        self.tables.get(Kind::LogFiles).delete_files(&staged.ledger).await;
+        self.tables.get(Kind::Quarantine).delete_files(&staged.quarantine).await;
+        self.tables.get(Kind::Quarantine).delete_files(&staged.resolved).await;
+        self.tables.get(Kind::Digests).delete_files(&staged.digests).await;
     }
 
     /// Writes a staged batch anew without the log files that the lake already has.
@@ -146,39 +202,83 @@ impl LakeWriter {
             staged.files.into_iter().partition(|file| unwanted.contains(&file.id));
         let names: HashSet<String> = dropped.into_iter().map(|file| file.log_file).collect();
         let names = Arc::new(names);
+        let wanted = move |rows: &RecordBatch| encode::unless(rows, "log_file", |name| names.contains(name));
         Ok(Staged {
-            events: rewrite(&self.events, Kind::Events, staged.events, &names).await?,
-            ledger: rewrite(&self.log_files, Kind::LogFiles, staged.ledger, &names).await?,
-            quarantine: rewrite(&self.quarantine, Kind::Quarantine, staged.quarantine, &names).await?,
+            events: self.rewrite(Kind::Events, staged.events, wanted.clone()).await?,
+            ledger: self.rewrite(Kind::LogFiles, staged.ledger, wanted.clone()).await?,
+            quarantine: self.rewrite(Kind::Quarantine, staged.quarantine, wanted.clone()).await?,
+            resolved: self.rewrite(Kind::Quarantine, staged.resolved, wanted).await?,
             files: kept,
+            ..staged
         })
+    }
+
+    /// Writes a staged batch anew without digests of which the lake knows the same.
+    pub(crate) async fn without_digests(
+        &self,
+        staged: Staged,
+        unwanted: HashSet<(LogFileId, DigestStatus)>,
+    ) -> Result<Staged> {
+        let is_wanted = |digest: &StagedDigest| !unwanted.contains(&(digest.id, digest.status));
+        let checked = staged.checked.iter().filter(|digest| is_wanted(digest)).cloned().collect();
+        let unwanted: HashSet<(String, &str)> =
+            unwanted.iter().map(|(id, status)| (id.to_string(), status.as_str())).collect();
+        let wanted = move |rows: &RecordBatch| rows::digests_unless(rows, &unwanted);
+        let digests = self.rewrite(Kind::Digests, staged.digests, wanted).await?;
+        Ok(Staged { digests, checked, ..staged })
+    }
+
+    /// Replaces those of a table's files of which `wanted` does not choose every row.
+    async fn rewrite(
+        &self,
+        kind: Kind,
+        adds: Vec<Add>,
+        wanted: impl Fn(&RecordBatch) -> Result<BooleanArray> + Clone + Send + 'static,
+    ) -> Result<Vec<Add>> {
+        let table = self.tables.get(kind);
+        let mut kept = Vec::with_capacity(adds.len());
+        for add in adds {
+            match rewritten(table, kind, &add, wanted.clone()).await? {
+                Rewritten::Same => kept.push(add),
+                Rewritten::Nothing => table.delete_files(&[add]).await,
+                Rewritten::Replaced(encoded) => {
+                    table.put_file(&encoded.add.path, encoded.bytes).await?;
+                    kept.push(encoded.add);
+                    table.delete_files(&[add]).await;
+                }
+            }
+        }
+        Ok(kept)
     }
 }
 
-async fn rewrite(
+/// What is left of a file.
+pub(crate) enum Rewritten {
+    /// All of it.
+    Same,
+    /// Nothing.
+    Nothing,
+    /// These rows.
+    Replaced(Encoded),
+}
+
+/// Encodes a file of a table anew with only the rows that `wanted` chooses.
+pub(crate) async fn rewritten(
     table: &Table,
     kind: Kind,
-    adds: Vec<Add>,
-    unwanted: &Arc<HashSet<String>>,
-) -> Result<Vec<Add>> {
-    let mut kept = Vec::with_capacity(adds.len());
-    for add in adds {
-        let bytes = table.get_file(&add.path.as_str().into()).await?;
-        let (old, unwanted) = (add.clone(), unwanted.clone());
-        let encode = move || encode::without_log_files(kind, bytes, &old, |name| unwanted.contains(name));
-        let encoded = tokio::task::spawn_blocking(encode).await?;
-        let encoded = encoded.with_context(|| format!("rewriting {} of {table}", add.path))?;
-        if let Some(encoded) = encoded {
-            if num_records(std::slice::from_ref(&encoded.add)) == num_records(std::slice::from_ref(&add)) {
-                kept.push(add);
-                continue;
-            }
-            table.put_file(&encoded.add.path, encoded.bytes).await?;
-            kept.push(encoded.add);
-        }
-        table.delete_files(&[add]).await;
-    }
-    Ok(kept)
+    add: &Add,
+    wanted: impl Fn(&RecordBatch) -> Result<BooleanArray> + Send + 'static,
+) -> Result<Rewritten> {
+    let bytes = table.get_file(&add.path.as_str().into()).await?;
+    let old = add.clone();
+    let encoded = tokio::task::spawn_blocking(move || encode::only_rows(kind, bytes, &old, wanted)).await?;
+    let encoded = encoded.with_context(|| format!("rewriting {} of {table}", add.path))?;
+    let rows = |add: &Add| num_records(std::slice::from_ref(add));
+    Ok(match encoded {
+        None => Rewritten::Nothing,
+        Some(encoded) if rows(&encoded.add) == rows(add) => Rewritten::Same,
+        Some(encoded) => Rewritten::Replaced(encoded),
+    })
 }
 
 /// A batch as Parquet files in memory.
@@ -186,7 +286,10 @@ struct EncodedBatch {
     events: Vec<Encoded>,
     ledger: Vec<Encoded>,
     quarantine: Vec<Encoded>,
+    resolved: Vec<Encoded>,
+    digests: Vec<Encoded>,
     files: Vec<StagedFile>,
+    checked: Vec<StagedDigest>,
 }
 
 impl EncodedBatch {
@@ -196,15 +299,27 @@ impl EncodedBatch {
             events: encode::encode_events(&batch.events)?,
             ledger: vec![],
             quarantine: vec![],
+            resolved: vec![],
+            digests: vec![],
             files: batch.files.iter().map(StagedFile::of).collect(),
+            checked: batch.digests.iter().map(StagedDigest::of).collect(),
         };
         if !batch.files.is_empty() {
-            let rows = entry::log_files_batch(&batch.files, ingested_by)?;
+            let rows = rows::log_files_batch(&batch.files, ingested_by)?;
             encoded.ledger.push(encode::encode_rows(Kind::LogFiles, rows)?);
         }
         if !batch.quarantine.is_empty() {
-            let rows = entry::quarantine_batch(&batch.quarantine)?;
+            let rows = rows::quarantine_batch(batch.quarantine)?;
             encoded.quarantine.push(encode::encode_rows(Kind::Quarantine, rows)?);
+        }
+        if !batch.resolved.is_empty() {
+            // A file of their own, so that its statistics tell: readers look for these first.
+            let rows = rows::resolved_batch(&batch.resolved)?;
+            encoded.resolved.push(encode::encode_rows(Kind::Quarantine, rows)?);
+        }
+        if !batch.digests.is_empty() {
+            let rows = rows::digests_batch(&batch.digests, ingested_by)?;
+            encoded.digests.push(encode::encode_rows(Kind::Digests, rows)?);
         }
         Ok(encoded)
     }
@@ -212,11 +327,24 @@ impl EncodedBatch {
 
 impl StagedFile {
     fn of(file: &LogFileEntry) -> Self {
-        Self { id: file.id(), log_file: file.log_file.clone(), size: file.size, log_date: file.log_date }
+        Self {
+            id: file.id(),
+            log_file: file.log_file.clone(),
+            size: file.size,
+            log_date: file.log_date,
+            revision: file.revision,
+        }
     }
 }
 
-/// Refuses a batch that contradicts itself: rows of no file, or a file twice.
+impl StagedDigest {
+    fn of(digest: &DigestEntry) -> Self {
+        Self { id: digest.id(), status: digest.status, end_date: digest.digest_end_time.date_naive() }
+    }
+}
+
+/// Refuses a batch that contradicts itself: rows of no file, or a file twice. A digest that is twice
+/// in it with one outcome is taken once.
 fn check(batch: &mut Batch) -> Result<()> {
     batch.events.retain(|events| events.num_rows() > 0);
     let schema = Kind::Events.schema();
@@ -232,10 +360,13 @@ fn check(batch: &mut Batch) -> Result<()> {
         }
     }
     encode::check_provenance(&batch.events, |name| names.contains(name))?;
-    match batch.quarantine.iter().find(|entry| !names.contains(entry.log_file.as_str())) {
-        Some(entry) => Err(anyhow!("{:?} is in quarantine, but not in its batch", entry.log_file)),
-        None => Ok(()),
+    let mut quarantined = batch.quarantine.iter().chain(batch.resolved.iter().map(|row| &row.entry));
+    if let Some(entry) = quarantined.find(|entry| !names.contains(entry.log_file.as_str())) {
+        return Err(anyhow!("{:?} is in quarantine, but not in its batch", entry.log_file));
     }
+    let mut outcomes = HashSet::new();
+    batch.digests.retain(|digest| outcomes.insert((digest.id(), digest.status)));
+    Ok(())
 }
 
 fn adds(files: &[Encoded]) -> Vec<Add> {

@@ -35,6 +35,11 @@ const TYPES: [&str; 12] = [
     "TINYINT",
     "VARCHAR",
 ];
+/// Columns and tables that log files read in place do not have.
+const LAKE_COLUMNS: [&str; 2] = ["integrity", "integrity_reason"];
+const LAKE_TABLES: [&str; 4] = ["log_files", "quarantine", "digests", "integrity_gaps"];
+const NEEDS_A_LAKE: &str =
+    "only a lake knows: put the log files into one with trailq ingest, then ask with --lake";
 const LISTS_ALL: &str = "trailq sql \"describe cloudtrail_logs\" lists all columns";
 
 impl std::error::Error for SqlError {}
@@ -163,6 +168,10 @@ impl Query<'_> {
         let place = field.spans().first().map(parser_span).or(self.span);
         let place = place.and_then(|span| Place::of_span(self.text, span));
         let place = place.or_else(|| self.find(&field.name, Sought::Any));
+        let tables = self.state.map(names::tables).unwrap_or_default();
+        if LAKE_COLUMNS.contains(&field.name.as_str()) && !tables.iter().any(|table| table == "log_files") {
+            return SqlError::at(format!("no column '{}'", field.name), place).help(NEEDS_A_LAKE);
+        }
         let mut candidates: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
         let Some(relation) = &field.relation else {
             let message = format!("no column '{}'", field.name);
@@ -236,8 +245,11 @@ impl Query<'_> {
         let short = name.rsplit('.').next().unwrap_or(name);
         let tables = self.state.map(names::tables).unwrap_or_default();
         let place = self.place().or_else(|| self.find(short, Sought::Any));
-        let error = SqlError::at(format!("no table '{name}'"), place)
-            .suggest(&nearest(short, tables.iter().map(String::as_str)));
+        let error = SqlError::at(format!("no table '{name}'"), place);
+        if LAKE_TABLES.contains(&short) {
+            return error.help(NEEDS_A_LAKE);
+        }
+        let error = error.suggest(&nearest(short, tables.iter().map(String::as_str)));
         error.help(&format!("tables: {}", tables.join(", ")))
     }
 

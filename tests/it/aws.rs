@@ -4,6 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
 use super::python::{run_script, script_command};
 use super::support::{self, Run};
 
@@ -44,6 +47,17 @@ pub(crate) fn trailq(arguments: &[&str]) -> Run {
     command(arguments).output().unwrap().into()
 }
 
+/// What makes a client of the SDK in this process come to our server.
+pub(crate) fn config() -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&server().endpoint)
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
 /// Creates a bucket.
 pub(crate) fn create_bucket(bucket: &str) {
     run_script("s3.py", &[&server().endpoint, "create", bucket]);
@@ -52,4 +66,14 @@ pub(crate) fn create_bucket(bucket: &str) {
 /// Creates a bucket and puts the files below a directory under `prefix` into it.
 pub(crate) fn upload(directory: &str, bucket: &str, prefix: &str) {
     run_script("s3.py", &[&server().endpoint, "upload", directory, bucket, prefix]);
+}
+
+/// Creates a bucket and puts a copy of a trail's bucket into it, the signatures of its digests as well.
+pub(crate) fn upload_trail(directory: &str, bucket: &str) {
+    run_script("trail.py", &[&server().endpoint, "upload", directory, bucket]);
+}
+
+/// Deletes objects.
+pub(crate) fn delete(bucket: &str, keys: &[&str]) {
+    run_script("trail.py", &[&[&server().endpoint, "delete", bucket][..], keys].concat());
 }

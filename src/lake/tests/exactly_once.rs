@@ -1,6 +1,5 @@
 //! Each log file is in the lake once, whatever happens.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -261,14 +260,15 @@ async fn faulty(path: &str, fault: Fault, times: u32) -> Lake {
     let lake = Lake::open_or_create(path).await.unwrap();
     let events = lake.table(Kind::Events);
     let log_store = Faulty::wrap(events.log_store.clone(), fault, times);
-    let events = Arc::new(Table { name: events.name, log_store });
-    let (log_files, quarantine) = (lake.table(Kind::LogFiles).clone(), lake.table(Kind::Quarantine).clone());
-    Lake::of_tables(lake.inner.location.clone(), events, log_files, quarantine)
+    let events = Table { name: events.name, log_store };
+    Lake::of_tables(lake.inner.location.clone(), lake.inner.tables.with(Kind::Events, events))
 }
 
+/// Those of `events`, `log_files` and `quarantine`.
 async fn versions(path: &str) -> [u64; 3] {
     let lake = Lake::open(path).await.unwrap();
-    lake.view().await.unwrap().versions
+    let view = lake.view().await.unwrap();
+    [Kind::Events, Kind::LogFiles, Kind::Quarantine].map(|kind| view.get(kind).version)
 }
 
 async fn write_commit(lake: &Lake, version: u64, lines: &'static str) {

@@ -49,7 +49,7 @@ async fn measure_planning_over_a_thousand_files() {
     let batch = Batch {
         events: (0..1000).map(|day| events("all", first + TimeDelta::days(day), 3)).collect(),
         files: vec![entry("all", first, 3000)],
-        quarantine: vec![],
+        ..Batch::default()
     };
     let staged = lake.writer().write(batch).await.unwrap();
     let committed = lake.commit(vec![staged]).await.unwrap();

@@ -24,7 +24,7 @@ async fn ten_days(path: &str) -> Lake {
     let undated = decode("{\"eventid\":\"undated\",\"eventtime\":\"yesterday\",\"log_file\":\"undated\"}\n");
     let files = vec![entry("undated", first, 1)];
     let staged =
-        lake.writer().write(Batch { events: vec![undated], files, quarantine: vec![] }).await.unwrap();
+        lake.writer().write(Batch { events: vec![undated], files, ..Batch::default() }).await.unwrap();
     lake.commit(vec![staged]).await.unwrap();
     lake
 }
@@ -88,7 +88,7 @@ async fn values_too_long_for_the_log_are_found() {
         let line = serde_json::json!({"eventname": name, "log_file": log_file, "event_date": "2026-01-05"});
         let files = vec![entry(&log_file, time("2026-01-05T00:00:00Z"), 1)];
         let events = vec![decode(&format!("{line}\n"))];
-        let staged = lake.writer().write(Batch { events, files, quarantine: vec![] }).await.unwrap();
+        let staged = lake.writer().write(Batch { events, files, ..Batch::default() }).await.unwrap();
         lake.commit(vec![staged]).await.unwrap();
     }
     let context = session(&lake).await;
@@ -120,7 +120,7 @@ async fn files_are_sorted_by_time_as_they_claim() {
     let first = events("early", noon, 9000);
     let undated = decode("{\"eventid\":\"u\",\"log_file\":\"early\",\"event_date\":\"2026-01-05\"}\n");
     let files = vec![entry("late", noon, 9000), entry("early", noon, 9001)];
-    let batch = Batch { events: vec![undated, second, first], files, quarantine: vec![] };
+    let batch = Batch { events: vec![undated, second, first], files, ..Batch::default() };
     let staged = lake.writer().write(batch).await.unwrap();
     lake.commit(vec![staged]).await.unwrap();
     let [uri] = lake.event_files().await.unwrap().try_into().unwrap();

@@ -72,7 +72,7 @@ pub(super) fn batch(log_files: &[&str], start: DateTime<Utc>) -> Batch {
     Batch {
         events: log_files.iter().map(|name| events(name, start, 10)).collect(),
         files: log_files.iter().map(|name| entry(name, start, 10)).collect(),
-        quarantine: vec![],
+        ..Batch::default()
     }
 }
 
@@ -87,6 +87,7 @@ pub(super) fn quarantined(log_file: &str, start: DateTime<Utc>) -> Batch {
             bytes: b"no gzip".to_vec(),
             ..QuarantineEntry::default()
         }],
+        ..Batch::default()
     }
 }
 
@@ -114,6 +115,7 @@ pub(super) async fn session(lake: &Lake) -> SessionContext {
     context.register_table("events", lake.events().await.unwrap()).unwrap();
     context.register_table("log_files", lake.log_files().await.unwrap()).unwrap();
     context.register_table("quarantine", lake.quarantine().await.unwrap()).unwrap();
+    context.register_table("digests", lake.digests().await.unwrap()).unwrap();
     context
 }
 
