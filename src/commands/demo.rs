@@ -186,9 +186,8 @@ async fn counts(session: &Session, sql: &str) -> Result<HashMap<String, i64>> {
 async fn texts(session: &Session, sql: &str) -> Result<Vec<(String, String)>> {
     let mut rows = Vec::new();
     for batch in session.collect(sql, &[]).await? {
-        let column = |index: usize| {
-            arrow::compute::cast(batch.column(index), &arrow::datatypes::DataType::Utf8)
-        };
+        let column =
+            |index: usize| arrow::compute::cast(batch.column(index), &arrow::datatypes::DataType::Utf8);
         let (first, second) = (column(0)?, column(1)?);
         let pairs = first.as_string::<i32>().iter().zip(second.as_string::<i32>());
         rows.extend(pairs.filter_map(|(first, second)| Some((first?.to_owned(), second?.to_owned()))));
