@@ -96,10 +96,11 @@ async fn ingest(
         threads: ingest::cores(),
         limits: Limits::default(),
         dry_run: false,
+        digests: None,
     };
     let progress = Arc::new(Progress::default());
     let summary =
-        ingest::run(lake, &options, &progress, stop).await.context("ingesting what the lake lacks")?;
+        ingest::run(Some(lake), &options, &progress, stop).await.context("ingesting what the lake lacks")?;
     Ok(Repaired {
         log_files: summary.new,
         events: summary.events,
