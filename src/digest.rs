@@ -408,7 +408,7 @@ fn strip_subject_public_key_info(der: &[u8]) -> Option<&[u8]> {
 }
 
 /// Splits one DER value of that tag off the front: its content, and what follows.
-fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (&length, rest) = rest.split_first()?;
     if first != tag {
