@@ -1,5 +1,6 @@
 //! `trailq validate-logs`: the flags, lines and exit codes of `aws cloudtrail validate-logs`, and more.
 
+mod evidence;
 mod junit;
 mod machine;
 mod plan;
@@ -81,6 +82,12 @@ pub struct Args {
     /// Take the public keys that this lake has seen
     #[arg(long, value_name = "LAKE", help_heading = "Beyond the AWS CLI")]
     lake: Option<String>,
+    /// Write digests, signatures, keys and verdicts into this file, for somebody else to repeat the check
+    ///
+    /// Checks strictly. The file is a tar archive packed with zstd; `trailq verify-evidence` or the script in it
+    /// repeats the check.
+    #[arg(long, value_name = "FILE.tar.zst", help_heading = "Beyond the AWS CLI")]
+    evidence: Option<PathBuf>,
 
     /// Accepted as the AWS CLI accepts it: the output is not affected
     #[arg(long, hide = true)]
@@ -147,6 +154,7 @@ async fn check(plan: Plan, args: &Args) -> Result<ExitCode> {
     let mut tellers = Tellers::new(&plan, args);
     let (mut failed, mut gave_up) = (false, false);
     let strict = plan.options.strict;
+    let mut evidence = evidence::Evidence::begin(&plan, args)?;
     tellers.begin()?;
     let outcomes = validate(plan.context, plan.targets, plan.options, |event| {
         match &event {
@@ -161,9 +169,15 @@ async fn check(plan: Plan, args: &Args) -> Result<ExitCode> {
             }
             _ => {}
         }
+        if let Some(evidence) = &mut evidence {
+            evidence.take(&event)?;
+        }
         tellers.tell(&event)
     })
     .await?;
     tellers.end(&outcomes)?;
+    if let Some(evidence) = evidence {
+        evidence.end().await?;
+    }
     Ok(ExitCode::from(if gave_up { COULD_NOT } else { u8::from(failed) }))
 }

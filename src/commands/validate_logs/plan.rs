@@ -47,7 +47,7 @@ impl Plan {
         let many =
             args.all_accounts || args.all_regions || (args.local.is_some() && args.trail_arn.is_none());
         required(args, many)?;
-        let strict = args.strict || many || args.format != Format::Text;
+        let strict = args.strict || many || args.format != Format::Text || args.evidence.is_some();
         let mut notes = Vec::new();
         let times = Times::read(args, strict, &mut notes)?;
         if args.no_verify_ssl {
@@ -59,7 +59,7 @@ impl Plan {
             end: times.end.unwrap_or(times.now),
             now: times.now,
             strict,
-            keep_digests: false,
+            keep_digests: args.evidence.is_some(),
             concurrency: args.concurrency.max(1),
             limits: Limits::default(),
         };
