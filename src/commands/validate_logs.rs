@@ -1,5 +1,6 @@
 //! `trailq validate-logs`: the flags, lines and exit codes of `aws cloudtrail validate-logs`, and more.
 
+mod evidence;
 mod junit;
 mod machine;
 mod plan;
@@ -81,6 +82,9 @@ pub struct Args {
     /// Take the public keys that this lake has seen
     #[arg(long, value_name = "LAKE", help_heading = "Beyond the AWS CLI")]
     lake: Option<String>,
+    /// Write down what the check goes by, for others to repeat it
+    #[arg(long, value_name = "FILE.tar.zst", help_heading = "Beyond the AWS CLI")]
+    evidence: Option<PathBuf>,
 
     /// Accepted as the AWS CLI accepts it: the output is not affected
     #[arg(long, hide = true)]
@@ -144,7 +148,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 }
 
 async fn check(plan: Plan, args: &Args) -> Result<ExitCode> {
-    let mut tellers = Tellers::new(&plan, args);
+    let mut tellers = Tellers::new(&plan, args)?;
     let (mut failed, mut gave_up) = (false, false);
     let strict = plan.options.strict;
     tellers.begin()?;
