@@ -316,6 +316,20 @@ fn a_backfill_digest_vouches_for_what_the_hourly_ones_missed() {
 }
 
 #[test]
+fn what_is_neither_log_file_nor_digest_is_told_and_not_suspicious() {
+    let folder = Folder::new();
+    let copy = Copy::new(&folder, "foreign", &[]);
+    copy.ingest(&folder.lake());
+    let beside = |key: &str| format!("{}/notes.txt", key.rsplit_once('/').unwrap().0);
+    let foreign = [beside(&copy.keys(false)[0]), beside(&copy.keys(true)[0])];
+    for key in &foreign {
+        fs::write(copy.dir.join(key), "x").unwrap();
+    }
+    let found = copy.reconcile(&folder.lake(), &[]);
+    assert_eq!((found.code, found.counts()), (Some(0), BTreeMap::from([("foreign", 2)])));
+}
+
+#[test]
 fn a_quarantined_file_is_told() {
     let folder = Folder::new();
     let copy = Copy::new(&folder, "odd", &[]);
