@@ -6,6 +6,7 @@ mod aws;
 mod crash;
 mod daemon;
 mod demo;
+mod distinct;
 mod evidence;
 mod generate;
 mod help;
