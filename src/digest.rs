@@ -326,6 +326,11 @@ impl PublicKeys {
         self.keys.get(fingerprint)
     }
 
+    /// Returns the keys and the names that they are known by.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &PublicKey)> {
+        self.keys.iter().map(|(name, key)| (name.as_str(), key))
+    }
+
     /// Returns whether no key is known.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -42,6 +42,8 @@ pub(super) struct Checked {
     pub(super) log_files: Result<Vec<Entry>, String>,
     /// Why it does not hold after all.
     pub(super) strict: Option<String>,
+    /// What its link to the digest before lacks.
+    pub(super) half_a_link: Option<String>,
 }
 
 /// A log file as a digest lists it.
@@ -148,6 +150,7 @@ impl Parsed {
             previous_signature: text("previousDigestSignature"),
             log_files: self.log_files(),
             strict: self.let_pass(),
+            half_a_link: self.half_a_link(),
             fingerprint: self.fingerprint(),
             hash: self.inflated.sha256,
             signature: self.signature,
@@ -162,23 +165,23 @@ impl Parsed {
         if !self.algorithm.is_empty() && self.algorithm != Signature::ALGORITHM {
             return Some(format!("names {:?} as the algorithm of its signature", self.algorithm));
         }
-        let links = [
+        if let Err(message) = self.log_files() {
+            return Some(format!("does not list its log files as digests do: {message}"));
+        }
+        None
+    }
+
+    /// What a link to a previous digest lacks.
+    fn half_a_link(&self) -> Option<String> {
+        let fields = [
             "previousDigestS3Bucket",
             "previousDigestS3Object",
             "previousDigestHashValue",
             "previousDigestSignature",
         ];
-        let missing: Vec<&str> = links.into_iter().filter(|name| self.text(name).is_none()).collect();
-        if !missing.is_empty() && missing.len() < links.len() {
-            return Some(format!("links to a previous digest without {}", missing.join(" and ")));
-        }
-        if let Err(message) = self.log_files() {
-            return Some(format!("does not list its log files as digests do: {message}"));
-        }
-        let logs = self.fields.get("logFiles").and_then(Value::as_array)?;
-        let algorithm = |log: &Value| log.get("hashAlgorithm").and_then(Value::as_str).map(str::to_owned);
-        let other = logs.iter().filter_map(algorithm).find(|algorithm| algorithm != "SHA-256")?;
-        Some(format!("names {other:?} as the algorithm of a hash"))
+        let missing: Vec<&str> = fields.into_iter().filter(|name| self.text(name).is_none()).collect();
+        let half = !missing.is_empty() && missing.len() < fields.len();
+        half.then(|| format!("links to a previous digest without {}", missing.join(" and ")))
     }
 
     fn log_files(&self) -> Result<Vec<Entry>, String> {

@@ -10,7 +10,7 @@ use crate::cloudtrail::{ApiError, CloudTrail};
 use crate::digest::ListedKey;
 
 /// Public keys by the name that digests have for them.
-pub type Keys = HashMap<String, ListedKey>;
+pub(super) type Keys = HashMap<String, ListedKey>;
 
 /// Where public keys come from.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl KeySource {
     }
 
     /// The keys of a region that were in use between two times. A list is given whole.
-    pub async fn between(
+    pub(super) async fn between(
         &self,
         region: &str,
         start: DateTime<Utc>,

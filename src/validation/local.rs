@@ -122,7 +122,7 @@ impl LocalBucket {
 
     /// Returns the keys that begin with a prefix, in order.
     pub fn keys_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        let from = self.keys.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let from = self.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.map(String::as_str).take_while(move |key| key.starts_with(prefix))
     }
 

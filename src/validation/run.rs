@@ -14,10 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::bucket::Bucket;
 use super::coverage::Coverage;
 use super::finding::{Finding, Kind, Told, Verdict};
-use super::keys::KeySource;
+use super::keys::{KeySource, Keys};
 use super::strict;
 use super::target::Target;
 use super::walk::Walker;
+use crate::digest::ListedKey;
 use crate::log_file::Limits;
 use crate::object::ObjectRef;
 
@@ -84,6 +85,8 @@ pub struct Outcome {
     pub strict: bool,
     /// Where the AWS CLI would have given up.
     pub fatal: Option<Fatal>,
+    /// The public keys of the time.
+    pub keys: Vec<ListedKey>,
 }
 
 /// What a validation tells, in order.
@@ -110,7 +113,7 @@ pub(super) enum Step {
     Pending(AbortOnDropHandle<Result<Finding, Fatal>>),
     Walked,
     GaveUp(Fatal),
-    Done(Box<Coverage>),
+    Done(Box<(Coverage, Keys)>),
 }
 
 /// The consumer is gone.
@@ -187,7 +190,8 @@ async fn consume(
     options: &Options,
     tell: &mut impl FnMut(Event<'_>) -> Result<()>,
 ) -> Result<Outcome> {
-    let (mut coverage, mut fatal, mut done) = (Coverage::default(), None, false);
+    let (mut coverage, mut keys) = (Coverage::default(), Keys::new());
+    let (mut fatal, mut done) = (None, false);
     let mut failed = Vec::new();
     tell(Event::Started(target))?;
     while let Some(step) = steps.recv().await {
@@ -204,7 +208,7 @@ async fn consume(
             Step::Pending(handle) => handle.await?,
             Step::GaveUp(fatal) => Err(fatal),
             Step::Done(found) => {
-                (coverage, done) = (*found, true);
+                ((coverage, keys), done) = (*found, true);
                 continue;
             }
         };
@@ -228,7 +232,8 @@ async fn consume(
     for (start, end) in failed {
         coverage.remove(start, end);
     }
-    let outcome = Outcome { target: target.clone(), coverage, strict: done && options.strict, fatal };
+    let keys = keys.into_values().collect();
+    let outcome = Outcome { target: target.clone(), coverage, strict: done && options.strict, fatal, keys };
     tell(Event::Done(&outcome))?;
     Ok(outcome)
 }
@@ -265,7 +270,7 @@ impl Producer {
             return self.send(Step::Done(Box::default())).await;
         }
         match strict::check(&self, seen).await {
-            Ok(coverage) => self.send(Step::Done(Box::new(coverage))).await,
+            Ok(done) => self.send(Step::Done(Box::new(done))).await,
             Err(Stop::Gone) => Err(Gone),
             Err(Stop::Fatal(fatal)) => self.send(Step::GaveUp(Fatal { in_data: false, ..fatal })).await,
         }

@@ -17,7 +17,7 @@ use crate::object::{DigestKey, LogKey, ObjectKind, ObjectRef};
 const DELIVERED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
 /// Makes the strict checks of a target, and says which hours valid digests cover.
-pub(super) async fn check(producer: &Producer, seen: Seen) -> Result<Coverage, Stop> {
+pub(super) async fn check(producer: &Producer, seen: Seen) -> Result<(Coverage, Keys), Stop> {
     let mut walker = Walker::beyond(producer, seen);
     let listed = list(producer).await?;
     for object in listed.others {
@@ -35,7 +35,7 @@ pub(super) async fn check(producer: &Producer, seen: Seen) -> Result<Coverage, S
         walker.take_inventory(&object, &mut keys).await?;
     }
     check_unlisted(producer, walker.seen(), &covered).await?;
-    Ok(covered.within(producer.options.start, producer.options.end))
+    Ok((covered.within(producer.options.start, producer.options.end), keys))
 }
 
 /// Digests of the folder in the time asked for.
@@ -144,25 +144,31 @@ async fn check_unseen(
 /// Holds each link against the digest that it leads to.
 async fn check_links(producer: &Producer, seen: &Seen) -> Result<(), Stop> {
     for (object, checked) in valid(seen) {
-        let Some(previous) = &checked.previous else { continue };
-        let Some(Fact::Holds(linked)) = seen.digests.get(previous) else { continue };
-        let hash = checked.previous_hash.as_ref() == Some(&linked.hash);
-        let told = checked.previous_signature.as_deref().unwrap_or_default();
-        let signature = !producer.signed() || told.eq_ignore_ascii_case(&linked.signature);
-        if hash && signature {
+        let mut finding = producer.finding(Kind::Link, Some(object.clone()), Verdict::Invalid);
+        let linked = checked.previous.as_ref().and_then(|previous| seen.digests.get(previous));
+        let linked = if let Some(Fact::Holds(linked)) = linked { Some(linked) } else { None };
+        finding.reason = checked.half_a_link.clone().or_else(|| broken(checked, linked?, producer.signed()));
+        if finding.reason.is_none() {
             continue;
         }
-        let mut finding = producer.finding(Kind::Link, Some(object.clone()), Verdict::Invalid);
-        let what = if hash { "signature" } else { "SHA-256" };
-        finding.reason = Some(format!("the previous digest has another {what} than this digest says"));
-        finding.digest = Some(previous.clone());
-        (finding.start, finding.end) = (Some(linked.start), Some(checked.end));
+        let start = linked.map_or(checked.start, |linked| linked.start);
+        (finding.start, finding.end) = (Some(start), Some(checked.end));
+        finding.digest.clone_from(&checked.previous);
         finding.expected_sha256.clone_from(&checked.previous_hash);
-        finding.sha256 = Some(linked.hash.clone());
+        finding.sha256 = linked.map(|linked| linked.hash.clone());
         finding.strict_only = true;
         producer.found(finding).await?;
     }
     Ok(())
+}
+
+/// Why a link does not fit the digest that it leads to.
+fn broken(checked: &Checked, linked: &Checked, signed: bool) -> Option<String> {
+    let hash = checked.previous_hash.as_ref() == Some(&linked.hash);
+    let told = checked.previous_signature.as_deref().unwrap_or_default();
+    let signature = !signed || told.eq_ignore_ascii_case(&linked.signature);
+    let what = if hash { "signature" } else { "SHA-256" };
+    (!hash || !signature).then(|| format!("the previous digest has another {what} than this digest says"))
 }
 
 /// The digests that hold, newest first.

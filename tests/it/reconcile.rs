@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use trailq::generate::signing::SigningKey;
-use trailq::generate::{self, Options, Tamper, Volume, write_directory};
+use trailq::generate::{Options, Tamper, Volume, write_directory};
 use trailq::object::ObjectKind;
 
 use super::aws;
@@ -454,8 +454,7 @@ fn objects(metadata: &Path) -> Value {
 #[test]
 fn only_the_digests_that_are_asked_for_are_collected() {
     let folder = Folder::new();
-    let options =
-        generate::Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
+    let options = Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
     let copy = Copy::with(&folder, "part", options);
     aws::upload_trail(copy.dir(), "part");
     let to = folder.text("part.json");

@@ -1,78 +1,51 @@
-//! `--evidence`: what was found, into a bundle that somebody else can repeat the check from.
+//! `--evidence`: what the check goes by, in a bundle that others can repeat it from.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use anyhow::{Result, bail};
 
 use super::Args;
 use super::plan::Plan;
-use crate::evidence::{About, DigestEvidence, EvidenceWriter, HASH_MISMATCH, LogFileEvidence, Sealed};
+use crate::evidence::{About, DigestEvidence, EvidenceWriter, HASH_MISMATCH, LogFileEvidence, VALID};
 use crate::object::ObjectRef;
-use crate::validation::{Context, Event, Finding, Kind, Verdict};
+use crate::validation::{Event, Finding, Kind, Outcome, Verdict};
 
-/// How far around the digests their keys are asked for again.
-const AROUND: TimeDelta = TimeDelta::hours(2);
-
-/// A bundle being filled.
+/// A bundle being written while the check goes on.
 pub(super) struct Evidence {
     path: PathBuf,
     writer: EvidenceWriter,
-    context: Arc<Context>,
     about: About,
-    accounts: BTreeSet<String>,
-    regions: BTreeSet<String>,
-    buckets: BTreeSet<String>,
-    /// The region that is asked for the keys of the digests now.
-    key_region: String,
-    /// The keys that have verified a digest, by region, and when.
-    keys: BTreeMap<(String, String), (DateTime<Utc>, DateTime<Utc>)>,
     /// The last digest, if it holds: the log files that follow are vouched for.
     vouching: Option<ObjectRef>,
 }
 
 impl Evidence {
-    /// Begins a bundle, if one was asked for.
-    pub(super) fn begin(plan: &Plan, args: &Args) -> Result<Option<Self>> {
-        let Some(path) = args.evidence.clone() else { return Ok(None) };
+    pub(super) fn new(path: &Path, plan: &Plan, args: &Args) -> Result<Self> {
+        let distinct = |values: BTreeSet<&String>| values.into_iter().cloned().collect();
         let about = About {
+            buckets: distinct(plan.targets.iter().map(|target| &target.bucket).collect()),
             trail_arn: args.trail_arn.clone(),
+            accounts: distinct(plan.targets.iter().map(|target| &target.account_id).collect()),
+            regions: distinct(plan.targets.iter().map(|target| &target.region).collect()),
             start_time: Some(plan.options.start),
             end_time: Some(plan.options.end),
-            started_at: Some(Utc::now()),
-            ..About::default()
+            started_at: Some(plan.options.now),
         };
-        Ok(Some(Self {
-            writer: EvidenceWriter::create(&path)?,
-            path,
-            context: Arc::clone(&plan.context),
-            about,
-            accounts: BTreeSet::new(),
-            regions: BTreeSet::new(),
-            buckets: BTreeSet::new(),
-            key_region: String::new(),
-            keys: BTreeMap::new(),
-            vouching: None,
-        }))
+        Ok(Evidence { path: path.to_owned(), writer: EvidenceWriter::create(path)?, about, vouching: None })
     }
 
-    /// Takes what was found.
-    pub(super) fn take(&mut self, event: &Event<'_>) -> Result<()> {
+    pub(super) fn tell(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
-            Event::Started(target) => {
-                self.accounts.insert(target.account_id.clone());
-                self.regions.insert(target.region.clone());
-                self.buckets.insert(target.bucket.clone());
-                self.key_region = self.context.key_region.clone().unwrap_or_else(|| target.region.clone());
-                self.vouching = None;
+            Event::Found(finding) => self.found(finding),
+            Event::Done(outcome) => {
+                for key in &outcome.keys {
+                    self.writer.public_key(&outcome.target.region, &key.public_key());
+                }
+                Ok(())
             }
-            Event::Found(finding) => self.found(finding)?,
-            Event::GaveUp(fatal) => self.writer.note(&format!("gave up: {fatal}"))?,
-            Event::Digests(_) | Event::Walked | Event::Done(_) => {}
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn found(&mut self, finding: &Finding) -> Result<()> {
@@ -86,14 +59,10 @@ impl Evidence {
     fn digest(&mut self, finding: &Finding, object: &ObjectRef) -> Result<()> {
         let holds = finding.verdict == Verdict::Valid;
         self.vouching = holds.then(|| object.clone());
-        if let (true, Some(fingerprint), Some(end)) = (holds, &finding.public_key_fingerprint, finding.end) {
-            let used = self.keys.entry((self.key_region.clone(), fingerprint.clone())).or_insert((end, end));
-            *used = (used.0.min(end), used.1.max(end));
-        }
         self.writer.digest(&DigestEvidence {
             object,
             stored: finding.stored.as_ref().map(|stored| (stored.bytes.as_slice(), &stored.metadata)),
-            verdict: finding.verdict.name(),
+            verdict: if holds { VALID } else { finding.verdict.name() },
             detail: finding.reason.as_deref(),
         })
     }
@@ -110,30 +79,19 @@ impl Evidence {
             return self.writer.unlisted(object, sha256, verdict.name(), detail);
         };
         let verdict = match finding.verdict {
+            Verdict::Valid => VALID,
             Verdict::Invalid if sha256.is_some_and(|sha256| sha256 != hash_value) => HASH_MISMATCH,
             other => other.name(),
         };
         self.writer.log_file(&LogFileEvidence { object, hash_value, sha256, verdict, detail })
     }
 
-    /// Adds the keys, and ends the bundle.
-    pub(super) async fn end(mut self) -> Result<()> {
-        for ((region, fingerprint), (from, until)) in &self.keys {
-            let keys = self.context.keys.between(region, *from - AROUND, *until + AROUND).await;
-            let keys = keys.with_context(|| format!("asking for the public keys of {region} again"))?;
-            let key =
-                keys.get(fingerprint).with_context(|| format!("the public key {fingerprint} is gone"))?;
-            self.writer.public_key(region, &key.public_key());
+    pub(super) fn finish(self, outcomes: &[Outcome]) -> Result<()> {
+        if outcomes.is_empty() || outcomes.iter().any(|outcome| !outcome.strict) {
+            bail!("{} was not written, since the check was not completed", self.path.display());
         }
-        let list = |set: BTreeSet<String>| set.into_iter().collect();
-        let about = About {
-            buckets: list(self.buckets),
-            accounts: list(self.accounts),
-            regions: list(self.regions),
-            ..self.about
-        };
-        let Sealed { seal, members, bytes } = self.writer.finish(&about)?;
-        eprintln!("evidence: {}, {members} files, {bytes} bytes, seal {seal}", self.path.display());
+        let sealed = self.writer.finish(&self.about)?;
+        eprintln!("evidence: {}, {} bytes, seal {}", self.path.display(), sealed.bytes, sealed.seal);
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ use regex::Regex;
 
 use super::{Args, Format};
 use crate::cloudtrail::{CloudTrail, Connect, load_config};
-use crate::digest::ListedKey;
+use crate::digest::{ListedKey, PublicKey};
+use crate::integrity::remembered;
+use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::object::DigestKey;
 use crate::validation::{
@@ -78,6 +80,9 @@ impl Plan {
         };
         let keys = keys(args, &config, &mut notes).await?;
         if !bucket.has_signatures() {
+            if args.evidence.is_some() {
+                return Err(Refused::Fatal(format!("--evidence: {NO_SIGNATURES}")));
+            }
             notes.push(NO_SIGNATURES.to_owned());
         }
         let key_region = (!many).then_some(key_region);
@@ -307,7 +312,14 @@ async fn keys(args: &Args, config: &SdkConfig, notes: &mut Vec<String>) -> Resul
     Ok(KeySource::listed(&listed))
 }
 
-async fn keys_of_lake(lake: &str) -> Result<Vec<ListedKey>, Refused> {
-    let _ = lake;
-    Err(Refused::Fatal("--lake is not wired yet".to_owned()))
+async fn keys_of_lake(location: &str) -> Result<Vec<ListedKey>, Refused> {
+    let lake = Lake::open(location).await?;
+    let keys = remembered(&lake).await?;
+    let listed = |(name, key): (&str, &PublicKey)| ListedKey {
+        fingerprint: name.to_owned(),
+        der: key.pkcs1.clone(),
+        validity_start: key.validity_start,
+        validity_end: key.validity_end,
+    };
+    Ok(keys.iter().map(listed).collect())
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 
+use super::evidence::Evidence;
 use super::junit::Junit;
 use super::machine::Machine;
 use super::plan::Plan;
@@ -28,10 +29,11 @@ pub(super) struct Tellers {
     format: Box<dyn Tell>,
     bar: Bar,
     notes: Vec<String>,
+    evidence: Option<Evidence>,
 }
 
 impl Tellers {
-    pub(super) fn new(plan: &Plan, args: &Args) -> Self {
+    pub(super) fn new(plan: &Plan, args: &Args) -> Result<Self> {
         let bar = Bar::new(plan.targets.len());
         let out = Streams::new(bar.clone());
         let format: Box<dyn Tell> = match args.format {
@@ -40,7 +42,8 @@ impl Tellers {
             Format::Ndjson => Box::new(Machine::ndjson(plan, out)),
             Format::Junit => Box::new(Junit::new(out)),
         };
-        Tellers { format, bar, notes: plan.notes.clone() }
+        let evidence = args.evidence.as_deref().map(|path| Evidence::new(path, plan, args)).transpose()?;
+        Ok(Tellers { format, bar, notes: plan.notes.clone(), evidence })
     }
 }
 
@@ -54,12 +57,16 @@ impl Tell for Tellers {
 
     fn tell(&mut self, event: &Event<'_>) -> Result<()> {
         self.bar.count(event);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.tell(event)?;
+        }
         self.format.tell(event)
     }
 
     fn end(&mut self, outcomes: &[Outcome]) -> Result<()> {
         self.bar.finish();
-        self.format.end(outcomes)
+        self.format.end(outcomes)?;
+        self.evidence.take().map_or(Ok(()), |evidence| evidence.finish(outcomes))
     }
 }
 
