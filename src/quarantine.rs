@@ -201,10 +201,8 @@ async fn groups(lake: &Lake, pieces: Vec<Quarantined>, options: &Options) -> Res
     let refetch = options.refetch.is_some();
     let wanted: HashSet<String> = pieces.iter().map(|piece| piece.id.clone()).collect();
     // A file that is fetched again as a whole takes the place of all that quarantine has of it.
-    let (ids, log_files) = match refetch {
-        true => (None, Some(names.clone())),
-        false => (Some(wanted.iter().cloned().collect()), None),
-    };
+    let (ids, log_files) =
+        if refetch { (None, Some(names.clone())) } else { (Some(wanted.iter().cloned().collect()), None) };
     let filter = QuarantineFilter { ids, log_files, bytes: !refetch, ..QuarantineFilter::default() };
     let mut by_log_file: HashMap<String, (Vec<Quarantined>, Vec<Quarantined>)> = HashMap::new();
     for piece in lake.quarantined(&filter).await? {
@@ -227,18 +225,15 @@ async fn groups(lake: &Lake, pieces: Vec<Quarantined>, options: &Options) -> Res
 /// The log file as it is where it came from.
 async fn fetch(s3: &S3, group: &Group, limits: &Limits) -> Result<Vec<u8>> {
     let entry = &group.ledger;
-    match (&entry.bucket, &entry.key) {
-        (Some(bucket), Some(key)) => {
-            let object =
-                ObjectRef { bucket: bucket.clone(), key: key.clone(), version_id: entry.version_id.clone() };
-            s3.get(&object, limits.compressed).await
-        }
-        _ => {
-            let (path, limit) = (entry.log_file.clone(), limits.compressed);
-            let read = move || read_local(std::path::Path::new(&path), limit);
-            tokio::task::spawn_blocking(read).await.context("reading a file")?
-        }
+    let limit = limits.compressed;
+    if let (Some(bucket), Some(key)) = (&entry.bucket, &entry.key) {
+        let version_id = entry.version_id.clone();
+        let object = ObjectRef { bucket: bucket.clone(), key: key.clone(), version_id };
+        return s3.get(&object, limit).await;
     }
+    let path = entry.log_file.clone();
+    let read = move || read_local(std::path::Path::new(&path), limit);
+    tokio::task::spawn_blocking(read).await.context("reading a file")?
 }
 
 fn failed(piece: &Quarantined, reason: &str, detail: impl Into<String>) -> Failed {

@@ -217,9 +217,6 @@ impl std::ops::AddAssign for Totals {
     }
 }
 
-/// Findings by section.
-pub type Counts = BTreeMap<Section, u64>;
-
 #[cfg(test)]
 mod tests {
     use super::*;

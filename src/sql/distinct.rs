@@ -1,12 +1,12 @@
 //! Each event once, though two trails have delivered it in two log files.
 //!
 //! The rows of both stay in `events`, each with its log file: that is evidence. `distinct_events`, and
-//! with `--distinct` `cloudtrail_logs` itself, show each (recipientaccountid, eventid) once: the row that
-//! comes first by (log_file, record_index). Rows without an eventid all stay.
+//! with `--distinct` `cloudtrail_logs` itself, show each (`recipientaccountid`, `eventid`) once: the row
+//! that comes first by (`log_file`, `record_index`). Rows without an `eventid` all stay.
 //!
 //! The rows of one event are copies of one record, so a condition on what the record says holds for all
 //! of them or for none, and is applied before they are told apart: files, row groups and rows are skipped
-//! as without it. A condition on where a row comes from (log_file, account, region, log_date and what is
+//! as without it. A condition on where a row comes from (`log_file`, `account`, `region`, `log_date` and what is
 //! made of it, such as `"timestamp"` and `day`) is applied afterwards, since another copy may be the one
 //! that is shown; give a time as well, or --since, for a query to be quick.
 //!
@@ -96,10 +96,10 @@ impl UserDefinedLogicalNodeCore for Distinct {
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.len()) {
-            (Some(input), 0) => Ok(Self { input }),
-            _ => internal_err!("DistinctEvents has one input"),
+        if let (Some(input), 0) = (inputs.pop(), inputs.len()) {
+            return Ok(Self { input });
         }
+        internal_err!("DistinctEvents has one input")
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

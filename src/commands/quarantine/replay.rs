@@ -1,11 +1,12 @@
 //! `trailq quarantine replay` and `discard`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Place, Which, named, pieces, summary};
+use super::{Place, Which, counted, named, pieces, summary};
 use crate::lake::{Lake, Quarantined};
 use crate::log_file::Limits;
 use crate::output::escape;
@@ -102,16 +103,17 @@ impl Args {
     fn told(&self, replayed: &Replayed) -> String {
         let Replayed { pieces: number, events, quarantined, failed } = replayed;
         let would = if self.dry_run { "would be " } else { "" };
-        let mut told = format!("{} {would}replayed: {events} events added\n", pieces(*number));
+        let mut told = format!("{} {would}replayed: {} added\n", pieces(*number), counted(*events, "event"));
         if *quarantined > 0 {
-            told.push_str(&format!(
-                "{} {would}quarantined anew: broken records of these files\n",
+            let _ = writeln!(
+                told,
+                "{} {would}quarantined anew: broken records of these files",
                 pieces(*quarantined)
-            ));
+            );
         }
         if !failed.is_empty() {
             let reasons = summary(failed.iter().map(|failed| failed.reason.as_str()));
-            told.push_str(&format!("still in quarantine: {reasons}\n"));
+            let _ = writeln!(told, "still in quarantine: {reasons}");
         }
         for piece in failed {
             let line = format!("  {}  {}  {}: {}", piece.id, piece.log_file, piece.reason, piece.detail);

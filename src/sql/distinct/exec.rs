@@ -56,7 +56,10 @@ impl DistinctExec {
 
 impl fmt::Debug for DistinctExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DistinctExec").field("rows", &self.rows).field("places", &self.places).finish()
+        f.debug_struct("DistinctExec")
+            .field("rows", &self.rows)
+            .field("places", &self.places)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,12 +104,12 @@ impl ExecutionPlan for DistinctExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut children = children.into_iter();
-        match (children.next(), children.next()) {
-            (Some(rows), places) if places.is_some() == self.places.is_some() => {
-                Ok(Arc::new(Self::new(rows, places)))
-            }
-            _ => internal_err!("DistinctEventsExec has other children"),
+        if let (Some(rows), places) = (children.next(), children.next())
+            && places.is_some() == self.places.is_some()
+        {
+            return Ok(Arc::new(Self::new(rows, places)));
         }
+        internal_err!("DistinctEventsExec has other children")
     }
 
     fn with_new_children(
@@ -127,9 +130,11 @@ impl ExecutionPlan for DistinctExec {
         let stream = futures::stream::once(async move {
             shared.firsts.get_or_try_init(|| find_firsts(places, context)).await?;
             let mut numbers = HashMap::new();
-            Ok::<_, DataFusionError>(rows.map(move |batch| match shared.firsts.get() {
-                Some(firsts) => only_firsts(firsts, &batch?, &mut numbers),
-                None => internal_err!("the first rows are known"),
+            Ok::<_, DataFusionError>(rows.map(move |batch| {
+                let Some(firsts) = shared.firsts.get() else {
+                    return internal_err!("the first rows are known");
+                };
+                only_firsts(firsts, &batch?, &mut numbers)
             }))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream.try_flatten())))

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Sets are split so that threads rarely wait for each other.
-const SHARDS: usize = 64;
+const SHARDS: u64 = 64;
 
 /// An event's account and id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -72,10 +72,11 @@ impl<T: Default> Sharded<T> {
 
     fn of(&self, id: &Id) -> MutexGuard<'_, T> {
         // Of a UUID some bits will do; the map hashes all of it again, with a key of its own.
-        let shard = match id {
-            Id::Usual([high, low], _) => (high ^ low) as usize % SHARDS,
-            Id::Other(_) => self.hasher.hash_one(id) as usize % SHARDS,
+        let bits = match id {
+            Id::Usual([high, low], _) => high ^ low,
+            Id::Other(_) => self.hasher.hash_one(id),
         };
+        let shard = usize::try_from(bits % SHARDS).unwrap_or_default();
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
