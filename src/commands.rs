@@ -12,3 +12,4 @@ pub mod reconcile;
 pub mod sql;
 pub mod status;
 pub mod validate_logs;
+pub mod verify_evidence;

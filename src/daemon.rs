@@ -85,7 +85,6 @@ impl Daemon {
         let working = self.work(hand.clone(), options.clone(), stop.clone());
         let grace = async {
             stop.cancelled().await;
-            info!("stopping: what is in hand is finished or handed back");
             tokio::time::sleep(options.shutdown_grace.saturating_sub(HANDING_BACK)).await;
         };
         let outcome = tokio::select! {

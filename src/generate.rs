@@ -66,6 +66,12 @@ pub struct Options {
     pub digests: bool,
     /// What somebody did to the bucket after the digests were signed.
     pub tamper: Vec<Tamper>,
+    /// Where they did it, an account and a region; anywhere if nothing is said.
+    pub tamper_in: Option<(String, String)>,
+    /// Whether the trail sums up data events as well, in files of the `CloudTrail-Aggregated` tree.
+    pub aggregated: bool,
+    /// Whether each digest chain misses a log file, which a backfill digest lists three hours later.
+    pub backfill: bool,
 }
 
 /// How many events to generate.
@@ -98,14 +104,28 @@ impl Default for Options {
             organization_id: "o-exampleorgid".to_owned(),
             digests: true,
             tamper: Vec::new(),
+            tamper_in: None,
+            aggregated: false,
+            backfill: false,
         }
     }
 }
 
+/// The account and region of `sample-logs/` where two log files were tampered with. The intrusion that
+/// the logs tell of is elsewhere.
+const SAMPLE_TAMPERED: (&str, &str) = ("777788889999", "eu-west-1");
+
 impl Options {
-    /// Returns the options that `sample-logs/` was generated with.
+    /// Returns the options that `sample-logs/` was generated with: an intrusion, and in one account and
+    /// region a log file that somebody has changed and one that somebody has deleted.
     pub fn sample() -> Self {
-        Self { story: Some(Story::Intrusion), ..Self::default() }
+        let (account, region) = SAMPLE_TAMPERED;
+        Self {
+            story: Some(Story::Intrusion),
+            tamper: vec![Tamper::ModifyLog, Tamper::DeleteLog],
+            tamper_in: Some((account.to_owned(), region.to_owned())),
+            ..Self::default()
+        }
     }
 
     /// Checks that the options make sense together; [`generate`] does it too.
@@ -149,6 +169,11 @@ impl Options {
         ensure!(
             self.digests || self.tamper.is_empty(),
             "without digests nobody could find what was tampered with"
+        );
+        ensure!(self.digests || !self.backfill, "without digests there is nothing to backfill");
+        ensure!(
+            self.tamper_in.is_none() || !self.tamper.is_empty(),
+            "where to tamper is said, and not how: name a kind of tampering"
         );
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! Every step waits for the next, so memory is bounded whatever the number of files. All state is
 //! in the lake: an interrupted run is resumed by running it again, and running it again adds nothing.
 
+pub mod digests;
 pub(crate) mod load;
 mod progress;
 pub mod scan;
@@ -26,8 +27,10 @@ use tracing::warn;
 
 use crate::lake::{Lake, LogFileId};
 use crate::log_file::Limits;
+use crate::source::FoundDigest;
 use crate::source::{self, Candidate, Filter, Ignored, Place};
 use crate::store::S3;
+use digests::{Desk, DigestOptions};
 use load::{Job, LoadOptions, Loaders, Work};
 pub use progress::{Failure, Progress, Summary};
 
@@ -48,6 +51,8 @@ pub struct Options {
     pub limits: Limits,
     /// Looks only, and counts what would be done.
     pub dry_run: bool,
+    /// How to check the digests that are met; without it they are left unread.
+    pub digests: Option<DigestOptions>,
 }
 
 /// A batch is written after this time even if it is small: an interruption costs no more than that.
@@ -82,18 +87,30 @@ pub async fn run(
     let ignored = Arc::new(Ignored::default());
     let (to_fetch, candidates) = mpsc::channel(LISTED_AHEAD);
     let store = Arc::new(S3::new());
-    let lister = list(options.clone(), store.clone(), ignored.clone());
+    let writes = lake.filter(|_| !options.dry_run);
+    let desk = match (writes, &options.digests) {
+        (Some(lake), Some(digests)) => Some(Desk::new(lake, &store, options, digests)?),
+        _ => None,
+    };
+    let (to_check, digests) = mpsc::channel(LOOK_UP);
+    let lister = list(options.clone(), store.clone(), ignored.clone(), desk.as_ref().map(|_| to_check));
     let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), stop.clone());
-    let outcome = match lake {
-        Some(lake) if !options.dry_run => {
-            let loading = load_all(lake, options, store, candidates, progress, stop);
-            let (sifted, loaded) = tokio::join!(sift, loading);
-            loaded.and(sifted)
+    let outcome = match writes {
+        Some(lake) => {
+            let run = Run { lake, options, store, desk: desk.clone(), progress, stop };
+            let (sifted, loaded) = tokio::join!(sift, run.load_all(candidates, digests));
+            let outcome = loaded.and(sifted);
+            match outcome {
+                Ok(()) if !stop.is_cancelled() => run.conclude().await,
+                other => other,
+            }
         }
-        _ => tokio::join!(sift, count(candidates)).0,
+        None => tokio::join!(sift, count(candidates)).0,
     };
     outcome?;
-    Ok(progress.summary(&ignored, started.elapsed(), stop.is_cancelled()))
+    let mut summary = progress.summary(&ignored, started.elapsed(), stop.is_cancelled());
+    summary.integrity = desk.map(|desk| desk.finish());
+    Ok(summary)
 }
 
 /// The listing as a channel: an error is its last word.
@@ -101,11 +118,12 @@ fn list(
     options: Options,
     store: Arc<S3>,
     ignored: Arc<Ignored>,
+    digests: Option<mpsc::Sender<FoundDigest>>,
 ) -> (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>) {
     let (sender, receiver) = mpsc::channel(LOOK_UP);
     let task = async move {
         let rename = options.rename.as_deref();
-        source::list(&options.sources, rename, &options.filter, &store, &ignored, sender).await
+        source::list(&options.sources, rename, &options.filter, &store, &ignored, sender, digests).await
     };
     (receiver, tokio::spawn(task))
 }
@@ -177,31 +195,96 @@ async fn count(mut candidates: mpsc::Receiver<Candidate>) {
     while candidates.recv().await.is_some() {}
 }
 
-/// Fetches, reads, writes and commits the candidates.
-async fn load_all(
-    lake: &Lake,
-    options: &Options,
+/// What the steps of a run that writes share.
+struct Run<'a> {
+    lake: &'a Lake,
+    options: &'a Options,
     store: Arc<S3>,
-    candidates: mpsc::Receiver<Candidate>,
-    progress: &Arc<Progress>,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let loading = LoadOptions {
-        threads: options.threads,
-        limits: options.limits.clone(),
-        memory: options.memory_limit / 4 * 3,
-        batch_size: usize::MAX,
-        batch_age: BATCH_AGE,
-    };
-    let (jobs, mut loaders) = Loaders::start(&lake.writer(), &loading, progress, stop);
-    let fetching = fetch_all(store, options, candidates, jobs, progress, stop);
-    let committing = async {
-        let committed = commit_all(lake, &mut loaders, progress).await;
+    desk: Option<Desk>,
+    progress: &'a Arc<Progress>,
+    stop: &'a CancellationToken,
+}
+
+impl Run<'_> {
+    /// Fetches, reads, writes and commits the candidates and the digests.
+    async fn load_all(
+        &self,
+        candidates: mpsc::Receiver<Candidate>,
+        digests: mpsc::Receiver<FoundDigest>,
+    ) -> Result<()> {
+        let (candidates, touching) = self.touch(candidates);
+        let (jobs, loaders) = self.loaders();
+        let to_loaders = jobs.clone();
+        let checking = async move {
+            match &self.desk {
+                Some(desk) => desk.check_all(digests, to_loaders, self.stop).await,
+                None => Ok(()),
+            }
+        };
+        let fetching =
+            fetch_all(self.store.clone(), self.options, candidates, jobs, self.progress, self.stop);
+        let ((), (), checked, outcome) = tokio::join!(touching, fetching, checking, self.commit(loaders));
+        outcome.and(checked)
+    }
+
+    /// Judges what is in the lake now, and looks for what digests miss, until there is nothing more to say.
+    async fn conclude(&self) -> Result<()> {
+        let Some(desk) = &self.desk else { return Ok(()) };
+        for _ in 0..digests::ROUNDS {
+            let found = desk.conclude().await.context("comparing log files and digests")?;
+            if found.is_empty() || self.stop.is_cancelled() {
+                break;
+            }
+            let (jobs, loaders) = self.loaders();
+            let sending = async move {
+                for job in found {
+                    if jobs.send(job).await.is_err() {
+                        break;
+                    }
+                }
+            };
+            let ((), outcome) = tokio::join!(sending, self.commit(loaders));
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Tells the desk of which days log files come by.
+    fn touch(
+        &self,
+        mut candidates: mpsc::Receiver<Candidate>,
+    ) -> (mpsc::Receiver<Candidate>, impl Future<Output = ()>) {
+        let (sender, receiver) = mpsc::channel(1);
+        let desk = self.desk.clone();
+        let passing = async move {
+            while let Some(candidate) = candidates.recv().await {
+                if let (Some(desk), Some(key)) = (&desk, &candidate.key) {
+                    desk.touch(key.date);
+                }
+                if sender.send(candidate).await.is_err() {
+                    break;
+                }
+            }
+        };
+        (receiver, passing)
+    }
+
+    fn loaders(&self) -> (mpsc::Sender<Job<()>>, Loaders<()>) {
+        let options = LoadOptions {
+            threads: self.options.threads,
+            limits: self.options.limits.clone(),
+            memory: self.options.memory_limit / 4 * 3,
+            batch_size: usize::MAX,
+            batch_age: BATCH_AGE,
+        };
+        Loaders::start(&self.lake.writer(), &options, self.progress, self.stop)
+    }
+
+    async fn commit(&self, mut loaders: Loaders<()>) -> Result<()> {
+        let committed = commit_all(self.lake, &mut loaders, self.progress).await;
         // A failed commit is what makes the loaders give up, so it is told first.
         committed.and(loaders.join().await)
-    };
-    let ((), outcome) = tokio::join!(fetching, committing);
-    outcome
+    }
 }
 
 /// Fetches objects, many at once; local files go on as they are and are read by the loaders.

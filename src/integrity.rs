@@ -20,7 +20,7 @@ mod verdicts;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Absent, Audit, Failed, audit};
+pub use audit::{Absent, Audit, Failed, audit, audit_dates};
 pub use checker::Checker;
 pub(crate) use evidence::rank;
 pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};

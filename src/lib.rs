@@ -34,7 +34,10 @@
 //! | [`ingest`] | the loop from sources to commits | columns, wire formats |
 //! | [`quarantine`] | what was set aside, read again | SQL, printing |
 //! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
+//! | [`bucket`] | the folders of a bucket by day, and its objects | what is in them |
+//! | [`collect`] | what a copy of a bucket would lose | verdicts |
 //! | [`validation`] | a bucket's digests and log files to findings | printing |
+//! | [`evidence`] | what a validation went by, for somebody else to repeat it | S3, the lake |
 //! | [`sql`] | the DataFusion session, its tables, functions and errors | printing |
 //! | [`output`] | rows to tables, CSV, JSON and Parquet | where rows came from |
 //! | [`generate`] | logs of an organization that does not exist | the rest |
@@ -48,12 +51,15 @@
 #![recursion_limit = "256"]
 
 mod aws;
+pub mod bucket;
 pub mod cloudtrail;
+pub mod collect;
 pub mod commands;
 pub mod config;
 pub mod daemon;
 pub mod digest;
 pub mod event;
+pub mod evidence;
 pub mod failpoint;
 pub mod generate;
 pub mod hex;

@@ -23,6 +23,12 @@ impl ObjectRef {
         Self { bucket: bucket.into(), key: key.into(), version_id: None }
     }
 
+    /// Reads such an address as [`Self::uri`] writes; `None` if it is none of S3.
+    pub fn from_uri(uri: &str) -> Option<Self> {
+        let (bucket, key) = uri.strip_prefix("s3://")?.split_once('/')?;
+        (!bucket.is_empty() && !key.is_empty()).then(|| Self::new(bucket, key))
+    }
+
     /// Returns the address that people paste, `s3://bucket/key`.
     pub fn uri(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use tokio::sync::mpsc::Sender;
 
-use crate::object::{LogKey, ObjectKind, ObjectRef};
+use crate::object::{DigestKey, LogKey, ObjectKind, ObjectRef};
 use crate::store::{Listed, S3};
 
 /// A log file to be read.
@@ -28,6 +28,17 @@ pub struct Candidate {
     pub etag: Option<String>,
     /// What its name says.
     pub key: Option<LogKey>,
+}
+
+/// A digest that was met.
+#[derive(Debug, Clone)]
+pub struct FoundDigest {
+    /// Where its bytes are.
+    pub place: Place,
+    /// Its address; of a local copy that of the object that it is a copy of, if that is known.
+    pub object: Option<ObjectRef>,
+    /// What its key says.
+    pub key: DigestKey,
 }
 
 /// Where bytes are.
@@ -69,16 +80,26 @@ impl Filter {
         self.from.is_none() && self.to.is_none() && self.accounts.is_empty() && self.regions.is_empty()
     }
 
-    fn takes(&self, key: &LogKey) -> bool {
+    /// Whether a log file is wanted.
+    pub(crate) fn takes(&self, key: &LogKey) -> bool {
         self.from.is_none_or(|from| key.date >= from)
             && self.to.is_none_or(|to| key.date <= to)
             && (self.accounts.is_empty() || self.accounts.contains(&key.account_id))
             && (self.regions.is_empty() || self.regions.contains(&key.region))
     }
 
-    /// Whether log files that are wanted may lie below this folder. Folders say the account after
-    /// `AWSLogs/`, then the tree, the region, the year, month and day.
-    fn may_hold(&self, folder: &str) -> bool {
+    /// Whether a digest may list log files that are wanted: the last of a day are listed on the next.
+    pub(crate) fn takes_digest(&self, key: &DigestKey) -> bool {
+        let end = key.end_time.date_naive();
+        self.from.is_none_or(|from| end >= from)
+            && self.to.is_none_or(|to| end <= next_day(to))
+            && (self.accounts.is_empty() || self.accounts.contains(&key.account_id))
+            && (self.regions.is_empty() || self.regions.contains(&key.region))
+    }
+
+    /// Whether log files that are wanted may lie below this folder, or digests that are. Folders say the
+    /// account after `AWSLogs/`, then the tree, the region, the year, month and day.
+    fn may_hold(&self, folder: &str, digests: bool) -> bool {
         let mut parts = folder.split('/').skip_while(|part| *part != "AWSLogs").skip(1).peekable();
         parts.next_if(|part| part.starts_with("o-"));
         let mut given = parts.filter(|part| !part.is_empty());
@@ -89,13 +110,15 @@ impl Filter {
         if unwanted(&self.accounts, account) || unwanted(&self.regions, region) {
             return false;
         }
-        if tree.is_some_and(|tree| tree == "CloudTrail-Digest" || !tree.starts_with("CloudTrail")) {
+        let of_digests = tree == Some("CloudTrail-Digest");
+        if (of_digests && !digests) || tree.is_some_and(|tree| !tree.starts_with("CloudTrail")) {
             return false;
         }
-        self.may_hold_dates(&given.collect::<Vec<_>>())
+        let to = if of_digests { self.to.map(next_day) } else { self.to };
+        self.may_hold_dates(&given.collect::<Vec<_>>(), to)
     }
 
-    fn may_hold_dates(&self, date: &[&str]) -> bool {
+    fn may_hold_dates(&self, date: &[&str], to: Option<NaiveDate>) -> bool {
         let number = |at: usize, default: u32| date.get(at).map_or(Some(default), |part| part.parse().ok());
         let Some(year) = date.first().and_then(|year| year.parse::<i32>().ok()) else { return true };
         let day = |month, day| NaiveDate::from_ymd_opt(year, month, day);
@@ -107,8 +130,12 @@ impl Filter {
             _ => first,
         };
         let (Some(first), Some(last)) = (first, last) else { return true };
-        self.from.is_none_or(|from| last >= from) && self.to.is_none_or(|to| first <= to)
+        self.from.is_none_or(|from| last >= from) && to.is_none_or(|to| first <= to)
     }
+}
+
+fn next_day(date: NaiveDate) -> NaiveDate {
+    date.succ_opt().unwrap_or(date)
 }
 
 /// Says which of `sources` cannot be: a local one where nothing is, or a bucket without a name.
@@ -140,7 +167,8 @@ fn bucket_and_prefix(rest: &str) -> Result<(&str, &str)> {
     Ok((bucket, prefix))
 }
 
-/// Lists `sources` into `found`, in order. Stops without an error when nobody listens any more.
+/// Lists `sources` into `found`, in order, and the digests met into `digests`; without that they are only
+/// counted. Stops without an error when nobody listens any more.
 pub async fn list(
     sources: &[String],
     rename: Option<&str>,
@@ -148,9 +176,10 @@ pub async fn list(
     store: &S3,
     ignored: &Arc<Ignored>,
     found: Sender<Candidate>,
+    digests: Option<Sender<FoundDigest>>,
 ) -> Result<()> {
     for source in sources {
-        let lister = Lister { rename, filter, ignored, found: &found };
+        let lister = Lister { rename, filter, ignored, found: &found, digests: digests.as_ref() };
         match source.strip_prefix("s3://") {
             Some(rest) => lister.bucket(store, rest).await?,
             None => lister.local(source).await?,
@@ -164,6 +193,14 @@ struct Lister<'a> {
     filter: &'a Filter,
     ignored: &'a Arc<Ignored>,
     found: &'a Sender<Candidate>,
+    digests: Option<&'a Sender<FoundDigest>>,
+}
+
+/// What a name says.
+enum Wanted {
+    Log(LogKey),
+    Digest(DigestKey),
+    Nothing,
 }
 
 impl Lister<'_> {
@@ -177,7 +214,7 @@ impl Lister<'_> {
         while let Some(folder) = open.pop() {
             let mut below = self.level(store, bucket, &folder, true).await?;
             below.reverse();
-            open.extend(below.into_iter().filter(|folder| self.filter.may_hold(folder)));
+            open.extend(below.into_iter().filter(|folder| self.may_hold(folder)));
         }
         Ok(())
     }
@@ -198,36 +235,49 @@ impl Lister<'_> {
         Ok(folders)
     }
 
+    fn may_hold(&self, folder: &str) -> bool {
+        self.filter.may_hold(folder, self.digests.is_some())
+    }
+
     async fn object(&self, bucket: &str, listed: Listed) {
-        let Some(key) = self.wanted(&listed.key) else { return };
+        let wanted = self.wanted(&listed.key);
         let object = ObjectRef::new(bucket, listed.key);
-        let log_file = match self.rename {
+        let address = match self.rename {
             None => object.uri(),
             Some(base) => format!("{}/{}", base.trim_end_matches('/'), object.key),
         };
-        self.send(Candidate {
-            place: Place::S3(object),
-            log_file,
-            size: listed.size,
-            etag: listed.etag,
-            key: Some(key),
-        })
-        .await;
+        match wanted {
+            Wanted::Log(key) => {
+                self.send(Candidate {
+                    place: Place::S3(object),
+                    log_file: address,
+                    size: listed.size,
+                    etag: listed.etag,
+                    key: Some(key),
+                })
+                .await;
+            }
+            Wanted::Digest(key) => self.send_digest(Place::S3(object), &address, key).await,
+            Wanted::Nothing => {}
+        }
     }
 
-    /// What the key says, if it is that of a log file that is wanted; else counts why not.
-    fn wanted(&self, key: &str) -> Option<LogKey> {
+    /// What the key says, if it is that of a log file or a digest that is wanted; else counts why not.
+    fn wanted(&self, key: &str) -> Wanted {
         let count = |counter: &AtomicU64| {
             counter.fetch_add(1, Ordering::Relaxed);
-            None
+            Wanted::Nothing
         };
         match ObjectKind::of(key) {
-            ObjectKind::Log(key) if self.filter.takes(&key) => Some(key),
+            ObjectKind::Log(key) if self.filter.takes(&key) => Wanted::Log(key),
             ObjectKind::Log(_) => count(&self.ignored.filtered),
+            ObjectKind::Digest(key) if self.digests.is_some() && self.filter.takes_digest(&key) => {
+                Wanted::Digest(key)
+            }
             ObjectKind::Digest(_) => count(&self.ignored.digests),
-            ObjectKind::Folder => None,
+            ObjectKind::Folder => Wanted::Nothing,
             ObjectKind::Other => match LogKey::from_file_name(key) {
-                Some(key) if self.filter.takes(&key) => Some(key),
+                Some(key) if self.filter.takes(&key) => Wanted::Log(key),
                 Some(_) => count(&self.ignored.filtered),
                 None => count(&self.ignored.others),
             },
@@ -273,7 +323,7 @@ impl Lister<'_> {
             for entry in entries {
                 let path = entry.path();
                 if entry.file_type().with_context(reading)?.is_dir() {
-                    if self.filter.is_empty() || self.filter.may_hold(&path.to_string_lossy()) {
+                    if self.filter.is_empty() || self.may_hold(&path.to_string_lossy()) {
                         folders.push(path);
                     }
                 } else if path.is_file() || !path.exists() {
@@ -290,22 +340,45 @@ impl Lister<'_> {
     }
 
     async fn walked_file(&self, root: &Path, path: PathBuf) -> Result<()> {
-        let Some(key) = self.wanted(&path.to_string_lossy()) else { return Ok(()) };
         let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-        self.file(path, &relative, Some(key)).await
+        match self.wanted(&path.to_string_lossy()) {
+            Wanted::Log(key) => self.file(path, &relative, Some(key)).await,
+            Wanted::Digest(key) => {
+                self.local_digest(path, &relative, key).await;
+                Ok(())
+            }
+            Wanted::Nothing => Ok(()),
+        }
     }
 
     /// A file that was named: taken whatever it is called, unless the filter knows better.
     async fn named_file(&self, path: &Path) -> Result<()> {
         let path = path.canonicalize().with_context(|| format!("opening {}", path.display()))?;
         let name = path.to_string_lossy().into_owned();
+        let start = name.rfind("AWSLogs/").or_else(|| name.rfind('/').map(|slash| slash + 1));
+        let relative = &name[start.unwrap_or(0)..];
+        if let (Some(key), Some(_)) = (DigestKey::parse(&name), self.digests) {
+            if self.filter.takes_digest(&key) {
+                self.local_digest(path, relative, key).await;
+            }
+            return Ok(());
+        }
         let key = LogKey::parse(&name).or_else(|| LogKey::from_file_name(&name));
         if key.as_ref().is_some_and(|key| !self.filter.takes(key)) {
             self.ignored.filtered.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let start = name.rfind("AWSLogs/").or_else(|| name.rfind('/').map(|slash| slash + 1));
-        self.file(path, &name[start.unwrap_or(0)..], key).await
+        self.file(path, relative, key).await
+    }
+
+    async fn local_digest(&self, path: PathBuf, relative: &str, key: DigestKey) {
+        let address = self.rename.map(|base| format!("{}/{relative}", base.trim_end_matches('/')));
+        self.send_digest(Place::Local(path), address.as_deref().unwrap_or_default(), key).await;
+    }
+
+    async fn send_digest(&self, place: Place, address: &str, key: DigestKey) {
+        let Some(digests) = self.digests else { return };
+        let _ = digests.send(FoundDigest { place, object: ObjectRef::from_uri(address), key }).await;
     }
 
     async fn file(&self, path: PathBuf, relative: &str, key: Option<LogKey>) -> Result<()> {
@@ -359,7 +432,17 @@ mod tests {
             (&format!("{base}CloudTrail/eu-west-1/2026/02/03/"), false),
             (&format!("{base}CloudTrail/eu-west-1/2026/01/29/"), false),
         ] {
-            assert_eq!(filter.may_hold(folder), enters, "{folder}");
+            assert_eq!(filter.may_hold(folder, false), enters, "{folder}");
+        }
+    }
+
+    #[test]
+    fn digests_of_the_day_after_the_last_are_wanted_too() {
+        let filter = Filter { to: Some(date("2026-02-02")), ..Filter::default() };
+        let base = "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/";
+        for (folder, enters) in [("", true), ("2026/02/03/", true), ("2026/02/04/", false)] {
+            assert_eq!(filter.may_hold(&format!("{base}{folder}"), true), enters, "{folder}");
+            assert!(!filter.may_hold(&format!("{base}{folder}"), false), "{folder}");
         }
     }
 
@@ -376,7 +459,7 @@ mod tests {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(10);
         let sources = [dir.path().to_string_lossy().into_owned()];
         let (filter, store) = (Filter::default(), S3::new());
-        list(&sources, Some("s3://logs"), &filter, &store, &ignored, sender).await.unwrap();
+        list(&sources, Some("s3://logs"), &filter, &store, &ignored, sender, None).await.unwrap();
         let found = receiver.recv().await.unwrap();
         let key = "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/01/05";
         assert_eq!(found.log_file, format!("s3://logs/{key}/{log}"));

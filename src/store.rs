@@ -5,7 +5,9 @@
 
 mod buckets;
 mod fetch;
+mod head;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -88,6 +90,11 @@ impl S3 {
     /// The limit holds for what comes, whatever the store says about its length.
     pub async fn fetch(&self, object: &ObjectRef, limit: u64) -> Result<Object, FetchError> {
         fetch::fetch(&self.buckets, object, limit).await
+    }
+
+    /// Reads what an object's writer said about it: `x-amz-meta-…`, without that prefix.
+    pub async fn metadata(&self, object: &ObjectRef) -> Result<BTreeMap<String, String>, FetchError> {
+        head::metadata(&self.buckets, object).await
     }
 
     /// Says whether the bucket can be reached and listed, and if not, why.

@@ -65,6 +65,18 @@ pub struct Args {
     #[arg(long, value_name = "KIND")]
     tamper: Vec<Tamper>,
 
+    /// Tamper in this account and region only
+    #[arg(long, requires = "tamper", value_parser = parse_place, value_name = "ACCOUNT/REGION")]
+    tamper_in: Option<(String, String)>,
+
+    /// Sum up data events as well, in files of the CloudTrail-Aggregated tree
+    #[arg(long)]
+    aggregated: bool,
+
+    /// Let each digest chain miss a log file, which a backfill digest lists three hours later
+    #[arg(long, conflicts_with = "no_digests")]
+    backfill: bool,
+
     /// RSA key to sign digests with, unencrypted PEM or DER (openssl genpkey -algorithm RSA -out FILE)
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -125,8 +137,17 @@ impl Args {
             organization_id: self.org,
             digests: !self.no_digests,
             tamper: self.tamper,
+            tamper_in: self.tamper_in,
+            aggregated: self.aggregated,
+            backfill: self.backfill,
         }
     }
+}
+
+fn parse_place(text: &str) -> Result<(String, String), String> {
+    let place = text.split_once('/').filter(|(account, region)| !account.is_empty() && !region.is_empty());
+    let (account, region) = place.ok_or("write ACCOUNT/REGION, such as 777788889999/eu-west-1")?;
+    Ok((account.to_owned(), region.to_owned()))
 }
 
 /// Refuses to mix with what is there, and never removes what it did not write.
@@ -185,8 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_with_the_story_are_those_of_sample_logs() {
-        let cli = Cli::try_parse_from(["generate", "--out", "x", "--story", "intrusion"]).unwrap();
+    fn sample_logs_are_made_by_the_command_in_their_readme() {
+        let readme = include_str!("../../sample-logs/README.md");
+        let command = readme.lines().find_map(|line| line.trim().strip_prefix("trailq "));
+        let cli = Cli::try_parse_from(command.unwrap().split_whitespace()).unwrap();
         assert_eq!(cli.args.into_options(), Options::sample());
     }
 

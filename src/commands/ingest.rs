@@ -1,6 +1,7 @@
 //! `trailq ingest`: log files into the lake, each once.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::ingest::digests::{DigestOptions, Digests};
 use crate::ingest::{self, Options, Progress, Summary};
+use crate::integrity::State;
 use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::output::escape;
@@ -57,6 +60,17 @@ pub struct Args {
     #[arg(long = "as", value_name = "s3://BUCKET[/PREFIX]")]
     rename: Option<String>,
 
+    /// Public keys to check digests by, as `aws cloudtrail list-public-keys` prints them (repeatable)
+    ///
+    /// Without it CloudTrail is asked for the keys of digests on S3, and a local copy may have them in
+    /// public-keys.json beside AWSLogs.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_digests")]
+    public_keys: Vec<PathBuf>,
+
+    /// Leave digest files unread: no log file gets verified by them
+    #[arg(long)]
+    no_digests: bool,
+
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -73,6 +87,9 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
 }
+
+/// Log files that failed and are told one by one.
+const TOLD_FAILED: usize = 20;
 
 /// Runs the command; `stop` is cancelled by the first signal.
 pub async fn run(args: Args, stop: CancellationToken) -> Result<ExitCode> {
@@ -115,6 +132,7 @@ impl Args {
             threads: self.threads.map_or_else(ingest::cores, usize::from),
             limits: Limits::default(),
             dry_run: self.dry_run,
+            digests: (!self.no_digests).then(|| DigestOptions { public_keys: self.public_keys.clone() }),
         })
     }
 
@@ -132,7 +150,8 @@ impl Args {
             return ExitCode::from(130);
         }
         let quarantined = !summary.quarantined.is_empty() && !self.allow_quarantine;
-        ExitCode::from(u8::from(quarantined || summary.failed > 0))
+        let tampered = summary.integrity.as_ref().is_some_and(is_tampered);
+        ExitCode::from(u8::from(quarantined || summary.failed > 0 || tampered))
     }
 }
 
@@ -214,6 +233,9 @@ fn print(summary: &Summary, args: &Args) -> Result<()> {
     for failure in &summary.failures {
         writeln!(out, "  failed: {}", escape(&failure.error, false))?;
     }
+    if let Some(digests) = &summary.integrity {
+        print_failed(digests, &mut out)?;
+    }
     if let Some(hint) = hint(summary, args) {
         writeln!(out, "{hint}")?;
     }
@@ -248,6 +270,9 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
     if args.dry_run {
         return rows;
     }
+    if let Some(digests) = &summary.integrity {
+        digest_rows(digests, &mut row);
+    }
     row("events added", thousands(summary.events));
     if summary.odd_values.total() > 0 {
         row("  odd values in them, kept", odd_values(summary));
@@ -268,6 +293,59 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
     );
     row("time", rate);
     rows
+}
+
+/// The digests by outcome, and the log files of the days that were touched by state.
+fn digest_rows(digests: &Digests, row: &mut impl FnMut(&str, String)) {
+    if digests.found > 0 {
+        row("digest files found", thousands(digests.found));
+    }
+    for (name, count) in [
+        ("  known to be valid", digests.known),
+        ("  valid", digests.valid),
+        ("  INVALID", digests.invalid),
+        ("  MISSING", digests.missing),
+        ("  without their public key", digests.key_not_found),
+        ("  not checked", digests.not_checked),
+        ("  failed", digests.failed),
+    ] {
+        if count > 0 {
+            row(name, thousands(count));
+        }
+    }
+    let Some(audit) = digests.audit.as_ref().filter(|_| digests.found > digests.not_checked) else { return };
+    for (name, state) in [
+        ("log files verified", State::Verified),
+        ("  pending", State::Pending),
+        ("  uncovered", State::Uncovered),
+        ("  FAILED", State::Failed),
+    ] {
+        if audit.count(state) > 0 || state == State::Verified {
+            row(name, thousands(audit.count(state)));
+        }
+    }
+    if digests.not_here > 0 {
+        row("  listed, but not among the sources", thousands(digests.not_here));
+    }
+}
+
+fn is_tampered(digests: &Digests) -> bool {
+    let failed = digests.audit.as_ref().is_some_and(|audit| audit.count(State::Failed) > 0);
+    failed || digests.invalid > 0 || digests.missing > 0
+}
+
+/// The log files that failed, one a line.
+fn print_failed(digests: &Digests, out: &mut impl Write) -> Result<()> {
+    let Some(audit) = &digests.audit else { return Ok(()) };
+    for failed in audit.failed.iter().take(TOLD_FAILED) {
+        let (log_file, why) = (escape(&failed.log_file, false), failed.why);
+        writeln!(out, "  integrity failed: {why}: {log_file}")?;
+    }
+    let more = audit.count(State::Failed).saturating_sub(TOLD_FAILED as u64);
+    if more > 0 {
+        writeln!(out, "  integrity failed: {} more", thousands(more))?;
+    }
+    Ok(())
 }
 
 fn odd_values(summary: &Summary) -> String {
@@ -309,6 +387,9 @@ fn hint(summary: &Summary, args: &Args) -> Option<String> {
     if !summary.quarantined.is_empty() {
         let sql = "SELECT log_file, record_index, reason, detail FROM quarantine";
         return Some(format!("See what was quarantined:  trailq sql{lake} \"{sql}\""));
+    }
+    if let Some(why) = summary.integrity.as_ref().and_then(|digests| digests.why_not_checked.as_ref()) {
+        return Some(format!("Digest files were not checked: {why}."));
     }
     if summary.found == 0 {
         return Some(

@@ -101,6 +101,9 @@ pub(super) struct Chain {
     started: i64,
     log_files: Vec<LogFile>,
     previous: Option<Previous>,
+    /// From when on a log file is to be missed, until one was.
+    misses_from: Option<i64>,
+    missed: Option<Missed>,
 }
 
 #[derive(Debug)]
@@ -110,16 +113,48 @@ struct Previous {
     signature: String,
 }
 
+/// A log file that the digest of its hour does not list.
+#[derive(Debug)]
+struct Missed {
+    file: LogFile,
+    /// The hour of it, once that has ended.
+    hour: Option<(i64, i64)>,
+}
+
+/// A backfill digest comes this long after the hour that it is of.
+const BACKFILL_DELAY: i64 = 3 * 3600;
+
+/// What a digest is of, and what it says.
+struct Hour<'a> {
+    start: i64,
+    end: i64,
+    log_files: &'a [LogFile],
+    previous: Option<&'a Previous>,
+    /// When it was made, if it is a backfill digest.
+    backfilled: Option<i64>,
+}
+
 impl Chain {
     pub(super) fn new(seed: u64, account_id: String, region: String, start: i64) -> Self {
         let label = account_id.bytes().chain(region.bytes());
         let label = label.fold(0_u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(byte)));
         let offset = 10 + i64::try_from(Rng::new(seed, &[label]).below(280)).unwrap_or(0);
-        Self { account_id, region, offset, started: start - offset, log_files: Vec::new(), previous: None }
+        let (log_files, started) = (Vec::new(), start - offset);
+        let (previous, misses_from, missed) = (None, None, None);
+        Self { account_id, region, offset, started, log_files, previous, misses_from, missed }
+    }
+
+    /// Misses the first log file from then on.
+    pub(super) fn miss_one_from(&mut self, time: i64) {
+        self.misses_from = Some(time);
     }
 
     fn add(&mut self, file: LogFile) {
-        self.log_files.push(file);
+        if self.misses_from.take_if(|time| *time <= file.newest).is_some() {
+            self.missed = Some(Missed { file, hour: None });
+        } else {
+            self.log_files.push(file);
+        }
     }
 
     /// Signs the digest of the hour that ends at `full_hour`, or shortly before.
@@ -130,49 +165,82 @@ impl Chain {
         key: &SigningKey,
     ) -> Result<GeneratedObject> {
         let end = full_hour - self.offset;
+        let previous = self.previous.as_ref();
+        let log_files = &self.log_files;
+        let hour = Hour { start: self.started, end, log_files, previous, backfilled: None };
+        let (object, signed) = self.sign(world, &hour, key)?;
+        if let Some(missed) = &mut self.missed {
+            missed.hour.get_or_insert((self.started, end));
+        }
+        self.started = end;
+        self.log_files.clear();
+        self.previous = Some(signed);
+        Ok(object)
+    }
+
+    /// Signs the backfill digest of what was missed, if its time has come by `full_hour`.
+    pub(super) fn backfill(
+        &mut self,
+        world: &World,
+        full_hour: i64,
+        key: &SigningKey,
+    ) -> Result<Option<GeneratedObject>> {
+        let is_due =
+            |missed: &mut Missed| missed.hour.is_some_and(|(_, end)| end + BACKFILL_DELAY <= full_hour);
+        let Some(Missed { file, hour: Some((start, end)) }) = self.missed.take_if(is_due) else {
+            return Ok(None);
+        };
+        let backfilled = Some(end + BACKFILL_DELAY);
+        let hour = Hour { start, end, log_files: &[file], previous: None, backfilled };
+        Ok(Some(self.sign(world, &hour, key)?.0))
+    }
+
+    fn sign(&self, world: &World, hour: &Hour, key: &SigningKey) -> Result<(GeneratedObject, Previous)> {
         let name = format!(
-            "{}_CloudTrail-Digest_{}_{TRAIL}_{TRAIL_HOME_REGION}_{}Z.json.gz",
+            "{}_CloudTrail-Digest_{}_{TRAIL}_{TRAIL_HOME_REGION}_{}Z{}.json.gz",
             self.account_id,
             self.region,
-            compact_time(end)
+            compact_time(hour.end),
+            if hour.backfilled.is_some() { "_backfill" } else { "" },
         );
-        let object = self::key(world, &self.account_id, "CloudTrail-Digest", &self.region, end, &name);
-        let text = self.text(&world.bucket, &object, end, key.fingerprint());
+        let object = self::key(world, &self.account_id, "CloudTrail-Digest", &self.region, hour.end, &name);
+        let text = self.text(&world.bucket, &object, hour, key.fingerprint());
         let hash = digest::sha256_hex(text.as_bytes());
         let parsed = digest::Digest::parse(text.as_bytes()).context("reading the digest just written")?;
         let signature = key.sign(&parsed.string_to_sign(&hash))?;
-        let metadata = [
+        let mut metadata = BTreeMap::from([
             (Signature::METADATA.to_owned(), signature.clone()),
             (Signature::METADATA_ALGORITHM.to_owned(), Signature::ALGORITHM.to_owned()),
-        ];
+        ]);
+        if let Some(time) = hour.backfilled {
+            metadata.insert("backfill-generation-timestamp".to_owned(), iso_time(time));
+        }
         let bytes = gzip(&name, text.as_bytes())?;
-        self.started = end;
-        self.log_files.clear();
-        self.previous = Some(Previous { key: object.clone(), hash, signature });
-        Ok(GeneratedObject { key: object, bytes, metadata: BTreeMap::from(metadata), records: 0 })
+        let signed = Previous { key: object.clone(), hash, signature };
+        Ok((GeneratedObject { key: object, bytes, metadata, records: 0 }, signed))
     }
 
     /// Formats the digest, its fields in CloudTrail's order.
-    fn text(&self, bucket: &str, object: &str, end: i64, fingerprint: &str) -> String {
+    fn text(&self, bucket: &str, object: &str, hour: &Hour, fingerprint: &str) -> String {
         let quoted_time =
             |time: Option<i64>| time.map_or("null".to_owned(), |time| format!("\"{}\"", iso_time(time)));
         let quoted = |text: Option<&str>| text.map_or("null".to_owned(), |text| format!("\"{text}\""));
-        let previous = self.previous.as_ref();
+        let Hour { log_files, previous, .. } = *hour;
         let mut out = format!(
             r#"{{"awsAccountId":"{}","digestStartTime":"{}","digestEndTime":"{}","digestS3Bucket":"{bucket}","digestS3Object":"{object}","digestPublicKeyFingerprint":"{fingerprint}","digestSignatureAlgorithm":"{}","newestEventTime":{},"oldestEventTime":{},"previousDigestS3Bucket":{},"previousDigestS3Object":{},"previousDigestHashValue":{},"previousDigestHashAlgorithm":{},"previousDigestSignature":{},"logFiles":["#,
             self.account_id,
-            iso_time(self.started),
-            iso_time(end),
+            iso_time(hour.start),
+            iso_time(hour.end),
             Signature::ALGORITHM,
-            quoted_time(self.log_files.iter().map(|file| file.newest).max()),
-            quoted_time(self.log_files.iter().map(|file| file.oldest).min()),
+            quoted_time(log_files.iter().map(|file| file.newest).max()),
+            quoted_time(log_files.iter().map(|file| file.oldest).min()),
             quoted(previous.map(|_| bucket)),
             quoted(previous.map(|previous| previous.key.as_str())),
             quoted(previous.map(|previous| previous.hash.as_str())),
             quoted(previous.map(|_| "SHA-256")),
             quoted(previous.map(|previous| previous.signature.as_str())),
         );
-        for (index, file) in self.log_files.iter().enumerate() {
+        for (index, file) in log_files.iter().enumerate() {
             push(&mut out, &[if index > 0 { "," } else { "" }, "{\"s3Bucket\":\"", bucket]);
             push(&mut out, &["\",\"s3Object\":\"", &file.key, "\",\"hashValue\":\"", &file.hash]);
             push(

@@ -61,13 +61,17 @@ pub(super) fn run(
         let name_time = start + slot * SLOT;
         let counts = traffic.counts(slot, &cells, options.seed);
         for (cell, count) in cells.iter_mut().zip(counts) {
-            let place = Place { world: &world, start, name_time, seed: options.seed };
+            let Options { seed, aggregated, .. } = *options;
+            let place = Place { world: &world, start, name_time, seed, aggregated };
             deliver(&place, cell, count, &mut files, &mut put)?;
         }
         let hour_ends = (slot + 1) % 12 == 0;
         if options.digests && hour_ends {
             for cell in &mut cells {
                 put(cell.chain.close_hour(&world, name_time + SLOT, key)?)?;
+                if let Some(backfill) = cell.chain.backfill(&world, name_time + SLOT, key)? {
+                    put(backfill)?;
+                }
             }
         }
     }
@@ -78,11 +82,16 @@ fn cells(world: &World, options: &Options, start: i64) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (account, details) in world.accounts.iter().enumerate() {
         for (region, name) in world.regions.iter().enumerate() {
+            let mut chain = Chain::new(options.seed, details.id.clone(), name.clone(), start);
+            if options.backfill {
+                // Early enough for the backfill digest to come before the end.
+                chain.miss_one_from(start + i64::from(options.days) * 86_400 / 3);
+            }
             cells.push(Cell {
                 account,
                 region,
                 weight: world.weight(details, name),
-                chain: Chain::new(options.seed, details.id.clone(), name.clone(), start),
+                chain,
                 story: VecDeque::new(),
             });
         }
@@ -96,6 +105,7 @@ struct Place<'a> {
     start: i64,
     name_time: i64,
     seed: u64,
+    aggregated: bool,
 }
 
 /// Writes the log files of one cell in one slot.
@@ -106,7 +116,7 @@ fn deliver(
     files: &mut FileWriter,
     put: &mut impl FnMut(GeneratedObject) -> Result<()>,
 ) -> Result<()> {
-    let Place { world, start, name_time, seed } = *place;
+    let Place { world, start, name_time, seed, aggregated } = *place;
     let stream = [name_time.unsigned_abs(), cell.account as u64, cell.region as u64];
     let mut rng = Rng::new(seed, &stream);
     let (account, region) = (&world.accounts[cell.account], &world.regions[cell.region]);
@@ -115,7 +125,7 @@ fn deliver(
         due.extend(cell.story.pop_front());
     }
     due.sort_by_key(|event| event.time);
-    for tree in [Tree::Insight, Tree::NetworkActivity] {
+    for tree in [Tree::Insight, Tree::NetworkActivity, Tree::Aggregated] {
         let mut texts: Vec<StoryEvent> = Vec::new();
         due.retain(|event| {
             if event.tree == tree {
@@ -126,6 +136,12 @@ fn deliver(
         if tree == Tree::NetworkActivity && count > 0 && rng.one_in(60) {
             let time = (name_time - 140).max(start);
             texts.push(rare::network_activity(world, cell.account, cell.region, time, &mut rng));
+            count -= 1;
+        }
+        if tree == Tree::Aggregated && aggregated && count > 1 {
+            // Draws of its own, so that the rest is the same with and without.
+            let mut rng = Rng::new(seed, &[11, stream[0], stream[1], stream[2]]);
+            texts.push(rare::aggregated(world, (cell.account, cell.region), name_time, &mut rng));
             count -= 1;
         }
         if !texts.is_empty() {

@@ -1,4 +1,4 @@
-//! Events of the trees beside the usual one: Insights and network activity.
+//! Events of the trees beside the usual one: Insights, network activity and aggregated events.
 
 use super::record::{Record, iso_time};
 use super::rng::Rng;
@@ -37,6 +37,25 @@ pub(super) fn network_activity(
     };
     record.write(&mut text, rng);
     StoryEvent { place: (account, region), tree: Tree::NetworkActivity, time, text, delay: 0 }
+}
+
+/// What was done to the application's bucket in the five minutes before the file was written.
+///
+/// AWS documents the record and not the file that it comes in; here it is the usual one.
+pub(super) fn aggregated(world: &World, place: (usize, usize), name_time: i64, rng: &mut Rng) -> StoryEvent {
+    let (account, region) = (&world.accounts[place.0], &world.regions[place.1]);
+    let (reads, writes) = (20 + rng.below(400), 1 + rng.below(40));
+    let (start, end) = (name_time - 600, name_time - 300);
+    let text = format!(
+        r#"{{"eventVersion":"1.0","accountId":"{}","eventId":"{}","eventCategory":"Aggregated","eventType":"AwsAggregatedEvent","awsRegion":"{region}","eventSource":"s3.amazonaws.com","timeWindow":{{"windowStart":"{}","windowEnd":"{}","windowSize":"PT5M"}},"summary":{{"primaryDimension":{{"dimension":"resourceARN","statistics":[{{"name":"arn:aws:s3:::example-books-{}","value":{}}}],"aggregationType":"Count"}},"details":[{{"dimension":"eventName","statistics":[{{"name":"GetObject","value":{reads}}},{{"name":"PutObject","value":{writes}}}],"aggregationType":"Count"}}]}}}}"#,
+        account.id,
+        uuid(rng),
+        iso_time(start),
+        iso_time(end),
+        account.app,
+        reads + writes,
+    );
+    StoryEvent { place, tree: Tree::Aggregated, time: start, text, delay: 0 }
 }
 
 /// What an Insight is about.

@@ -86,6 +86,7 @@ pub struct Tampered {
 /// Sees every object on its way out, and tampers with some.
 pub(super) struct Tamperer {
     from: chrono::NaiveDate,
+    place: Option<(String, String)>,
     todo: Vec<Tamper>,
     /// The first of two digests that exchange their signatures.
     held: Option<GeneratedObject>,
@@ -96,7 +97,8 @@ impl Tamperer {
     pub(super) fn new(options: &Options) -> Self {
         let half = chrono::Days::new(u64::from(options.days / 2));
         let from = options.start.checked_add_days(half).unwrap_or(options.start);
-        Self { from, todo: options.tamper.clone(), held: None, done: Vec::new() }
+        let (place, todo) = (options.tamper_in.clone(), options.tamper.clone());
+        Self { from, place, todo, held: None, done: Vec::new() }
     }
 
     /// Takes an object and returns what is in the bucket in its place.
@@ -104,14 +106,16 @@ impl Tamperer {
         if self.todo.is_empty() && self.held.is_none() {
             return Ok(vec![object]);
         }
-        let (is_digest, is_early) = match ObjectKind::of(&object.key) {
-            ObjectKind::Digest(key) => {
-                (true, key.end_time.date_naive() < self.from || is_first_hour(&key.end_time))
+        let (is_digest, is_early, place) = match ObjectKind::of(&object.key) {
+            // A backfill digest is alone in its chain: nothing would tell that it had been there.
+            ObjectKind::Digest(key) if !key.backfill => {
+                let is_early = key.end_time.date_naive() < self.from || is_first_hour(&key.end_time);
+                (true, is_early, (key.account_id, key.region))
             }
-            ObjectKind::Log(key) => (false, key.date < self.from),
+            ObjectKind::Log(key) => (false, key.date < self.from, (key.account_id, key.region)),
             _ => return Ok(vec![object]),
         };
-        if is_early {
+        if is_early || self.place.as_ref().is_some_and(|wanted| *wanted != place) {
             return Ok(vec![object]);
         }
         if is_digest && let Some(held) = self.held.take() {
@@ -150,8 +154,11 @@ impl Tamperer {
         ensure!(self.held.is_none(), "there is no second digest to exchange signatures with");
         ensure!(
             self.todo.is_empty(),
-            "there is no object left to tamper with for {}: generate more days or events",
-            self.todo.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+            "there is no object left to tamper with for {}{}: generate more days or events",
+            self.todo.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
+            self.place
+                .as_ref()
+                .map_or_else(String::new, |(account, region)| format!(" in {account}/{region}")),
         );
         Ok(Vec::new())
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::digests::Digests;
 use crate::event::Oddities;
 use crate::lake::Committed;
 use crate::source::Ignored;
@@ -166,6 +167,7 @@ impl Progress {
             lake_bytes: totals.committed.bytes,
             elapsed,
             stopped,
+            integrity: None,
         }
     }
 }
@@ -197,7 +199,7 @@ pub struct Summary {
     pub failed: u64,
     /// The first of these.
     pub failures: Vec<Failure>,
-    /// Digest files met.
+    /// Digest files met and not read.
     pub digests: u64,
     /// Log files that the filter left out.
     pub filtered: u64,
@@ -213,4 +215,6 @@ pub struct Summary {
     pub elapsed: Duration,
     /// Whether it was stopped before the sources ended.
     pub stopped: bool,
+    /// What became of the digests, if they were read.
+    pub integrity: Option<Digests>,
 }

@@ -51,7 +51,7 @@ pub async fn table_from(sources: &[String]) -> Result<Arc<dyn TableProvider>> {
 async fn list_all(sources: &[String]) -> Result<Vec<Candidate>> {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1000);
     let (filter, ignored, store) = (Filter::default(), Arc::new(Ignored::default()), S3::new());
-    let listing = source::list(sources, None, &filter, &store, &ignored, sender);
+    let listing = source::list(sources, None, &filter, &store, &ignored, sender, None);
     let collecting = async {
         let mut files = Vec::new();
         while let Some(file) = receiver.recv().await {

@@ -70,9 +70,20 @@ impl Audit {
 /// Judges the log files and digests of a lake from a date on, a day at a time.
 pub async fn audit(lake: &Lake, since: NaiveDate, now: DateTime<Utc>) -> Result<Audit> {
     lake.refresh().await?;
+    let dates = lake.facts().await?.dates().await?;
+    audit_dates(lake, dates.into_iter().filter(|date| *date >= since), now).await
+}
+
+/// Judges the log files and digests of some dates.
+pub async fn audit_dates(
+    lake: &Lake,
+    dates: impl IntoIterator<Item = NaiveDate>,
+    now: DateTime<Utc>,
+) -> Result<Audit> {
+    lake.refresh().await?;
     let facts = lake.facts().await?;
     let mut auditor = Auditor { lake, facts: &facts, audit: Audit::default(), met: HashSet::new() };
-    for date in facts.dates().await?.into_iter().filter(|date| *date >= since) {
+    for date in dates {
         auditor.day(date, now).await?;
     }
     Ok(auditor.audit)
@@ -112,7 +123,7 @@ impl Auditor<'_> {
         }
         for digest in case.evidence.not_judged().filter(of_day) {
             if self.met.insert(digest.digest.clone()) {
-                self.audit.recheck.extend(object(&digest.digest));
+                self.audit.recheck.extend(ObjectRef::from_uri(&digest.digest));
             }
         }
         Ok(())
@@ -176,10 +187,4 @@ impl Auditor<'_> {
         evidence.extend(self.facts.digests(&month, Listed::None).await?);
         Ok(evidence.is_oldest(digest))
     }
-}
-
-/// The object at an address.
-fn object(address: &str) -> Option<ObjectRef> {
-    let (bucket, key) = address.strip_prefix("s3://")?.split_once('/')?;
-    Some(ObjectRef::new(bucket, key))
 }

@@ -196,8 +196,9 @@ impl Committer {
     /// The atomic part. After an error nothing is known to be committed; the same log files may be
     /// written and committed again, and are left out if they have landed after all.
     pub(crate) async fn commit_events(&mut self, batches: Vec<Staged>) -> Result<Committed> {
-        if self.is_stale() {
-            self.reload().await?;
+        if self.is_stale() || batches.iter().any(Staged::changes_log_files) {
+            // What a change was made of may be newer than our head.
+            self.follow().await?;
         }
         let commit_id = Uuid::new_v4().to_string();
         let given: usize = batches.iter().map(Staged::num_log_files).sum();

@@ -86,6 +86,11 @@ impl Staged {
         tables.into_iter().flatten().map(|add| add.size).sum()
     }
 
+    /// Whether it changes what the lake has of a log file.
+    pub(crate) fn changes_log_files(&self) -> bool {
+        self.files.iter().any(|file| file.revision > 0)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.checked.is_empty()
     }

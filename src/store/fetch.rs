@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use chrono::{DateTime, Utc};
 use tracing::debug;
@@ -152,7 +152,10 @@ async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(fastrand::u64(most / 2..most))).await;
 }
 
-fn classify(error: SdkError<GetObjectError>) -> FetchError {
+pub(super) fn classify<E>(error: SdkError<E>) -> FetchError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
     let (code, status) = (aws::code(&error), aws::status(&error));
     let error = explain(error);
     let Some(kind) = code.and_then(|code| Kind::of(&code, status)) else { return FetchError::Other(error) };

@@ -71,6 +71,23 @@ impl LocalBucket {
         self.keys.iter().cloned().collect()
     }
 
+    /// Returns the keys that begin with a prefix, in order.
+    pub fn keys_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = self.keys.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        from.map(String::as_str).take_while(move |key| key.starts_with(prefix))
+    }
+
+    /// Returns the stored bytes of an object, 0 if it cannot be looked at.
+    pub fn size(&self, key: &str) -> u64 {
+        let known = self.keys.contains(key).then(|| fs::metadata(self.root.join(key)).ok()).flatten();
+        known.map_or(0, |metadata| metadata.len())
+    }
+
+    /// Returns where the copy lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Loads an object. Only what was listed can be loaded, so that a key in a forged digest cannot lead
     /// out of the directory.
     pub fn load(&self, object: &ObjectRef) -> Result<Option<StoredObject>> {

@@ -67,3 +67,13 @@ pub(crate) fn create_bucket(bucket: &str) {
 pub(crate) fn upload(directory: &str, bucket: &str, prefix: &str) {
     run_script("s3.py", &[&server().endpoint, "upload", directory, bucket, prefix]);
 }
+
+/// Creates a bucket and puts a copy of a trail's bucket into it, the signatures of its digests as well.
+pub(crate) fn upload_trail(directory: &str, bucket: &str) {
+    run_script("trail.py", &[&server().endpoint, "upload", directory, bucket]);
+}
+
+/// Deletes objects.
+pub(crate) fn delete(bucket: &str, keys: &[&str]) {
+    run_script("trail.py", &[&[&server().endpoint, "delete", bucket][..], keys].concat());
+}

@@ -105,15 +105,37 @@ fn sample_logs_are_what_the_generator_makes() {
     }
 }
 
-#[test]
-fn everything_in_sample_logs_is_valid() {
+/// What validation finds in `sample-logs`.
+fn sample_report() -> (LocalBucket, Report) {
     let bucket = LocalBucket::open(&sample_logs()).unwrap();
     let keys = read_public_keys(&sample_logs().join(PUBLIC_KEYS_FILE)).unwrap();
     let report = validate(bucket.bucket(), &bucket.keys(), &keys, |o| bucket.load(o), |_, _| None).unwrap();
-    assert!(report.is_valid() && report.unlisted.is_empty());
+    (bucket, report)
+}
+
+#[test]
+fn sample_logs_have_one_changed_and_one_missing_file_and_nothing_else_is_wrong() {
+    let (bucket, report) = sample_report();
+    assert_eq!((report.invalid_digests(), report.suspicious_log_files()), (0, 0));
     assert_eq!((report.digests.len(), report.chain_starts.len()), (648, 9));
     let logs = bucket.keys().iter().filter(|key| matches!(ObjectKind::of(key), ObjectKind::Log(_))).count();
-    assert_eq!(report.log_files.len(), logs);
+    assert_eq!((report.log_files.len(), report.unlisted.len()), (logs + 1, 0));
+    let wrong = report.log_files.iter().filter(|log| log.verdict != LogFileVerdict::Valid);
+    let wrong: Vec<_> = wrong.map(|log| (log.object.key.rsplit('/').next().unwrap(), &log.verdict)).collect();
+    let readme = fs::read_to_string(sample_logs().join("README.md")).unwrap();
+    assert!(wrong.iter().all(|(name, _)| readme.contains(name)), "README.md must name {wrong:?}");
+    let (altered, missing) = (wrong[0].1, wrong[1].1);
+    assert!(matches!(altered, LogFileVerdict::HashMismatch { .. }), "{altered:?}");
+    assert_eq!((missing, wrong.len()), (&LogFileVerdict::Missing, 2));
+}
+
+#[test]
+fn what_was_tampered_with_in_sample_logs_is_in_one_account_and_region() {
+    let (_, report) = sample_report();
+    for log in report.log_files.iter().filter(|log| log.verdict != LogFileVerdict::Valid) {
+        let ObjectKind::Log(key) = ObjectKind::of(&log.object.key) else { panic!("{log:?}") };
+        assert_eq!((key.account_id.as_str(), key.region.as_str()), ("777788889999", "eu-west-1"));
+    }
 }
 
 #[test]
@@ -302,6 +324,49 @@ fn files_are_as_cloudtrail_writes_them() {
 }
 
 #[test]
+fn aggregated_events_are_in_files_of_their_own_tree_and_of_their_own_shape() {
+    let options = Options { aggregated: true, ..small() };
+    let made = objects(&options);
+    assert_eq!(made.iter().map(|object| object.records).sum::<u64>(), 600);
+    let is_aggregated = |object: &&GeneratedObject| matches!(ObjectKind::of(&object.key), ObjectKind::Log(key) if key.tree == Tree::Aggregated);
+    let files: Vec<_> = made.iter().filter(is_aggregated).collect();
+    assert!(files.len() > 5, "{}", files.len());
+    for file in files {
+        let file: serde_json::Value = serde_json::from_str(&inflate(&file.bytes)).unwrap();
+        let record = &file["Records"][0];
+        assert_eq!(record["eventCategory"], "Aggregated");
+        assert!(record["eventId"].is_string() && record.get("eventTime").is_none());
+        let window = &record["timeWindow"];
+        assert!(window["windowStart"].as_str() < window["windowEnd"].as_str());
+    }
+    assert!(check(&made, &demonstration_keys()).is_valid());
+}
+
+#[test]
+fn what_the_hourly_digests_miss_a_backfill_digest_lists() {
+    let made = objects(&Options { backfill: true, ..small() });
+    let is_backfill = |object: &&GeneratedObject| object.key.ends_with("_backfill.json.gz");
+    let (backfills, others): (Vec<_>, Vec<_>) = made.iter().partition(is_backfill);
+    assert!((3..=9).contains(&backfills.len()), "{}", backfills.len());
+    for backfill in &backfills {
+        let time = &backfill.metadata["backfill-generation-timestamp"];
+        let ObjectKind::Digest(key) = ObjectKind::of(&backfill.key) else { panic!("{}", backfill.key) };
+        assert!(key.backfill && *time > key.end_time.to_rfc3339(), "{time}");
+    }
+    let report = check(&made, &demonstration_keys());
+    assert!(report.is_valid() && report.unlisted.is_empty());
+    let others: Vec<_> = others.into_iter().cloned().collect();
+    assert_eq!(check(&others, &demonstration_keys()).suspicious_log_files(), backfills.len());
+}
+
+#[test]
+fn a_backfill_changes_no_log_file() {
+    let is_log = |object: &GeneratedObject| !object.key.contains("Digest");
+    let logs = |options: &Options| objects(options).into_iter().filter(is_log).collect::<Vec<_>>();
+    assert_eq!(logs(&Options { backfill: true, ..small() }), logs(&small()));
+}
+
+#[test]
 fn a_total_is_exact_with_and_without_a_story() {
     for story in [None, Some(Story::Intrusion)] {
         let options = Options { days: 2, volume: Volume::Total(3000), story, ..Options::default() };
@@ -321,6 +386,9 @@ fn options_that_make_no_sense_are_refused_with_a_reason() {
         (Options { organization_id: "x\"".into(), ..small() }, "organization"),
         (Options { accounts: 2, days: 3, ..Options::sample() }, "at least 3 accounts"),
         (Options { digests: false, tamper: vec![Tamper::DeleteLog], ..small() }, "without digests"),
+        (Options { digests: false, backfill: true, ..small() }, "nothing to backfill"),
+        (Options { tamper: Vec::new(), ..Options::sample() }, "where to tamper"),
+        (Options { tamper_in: Some(("1".into(), "x".into())), ..Options::sample() }, "no object left"),
     ];
     let key = SigningKey::demonstration().unwrap();
     for (options, reason) in refused {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
+mod conformance;
 mod crash;
 mod daemon;
 mod demo;
@@ -25,7 +26,9 @@ mod real_data;
 mod reconcile;
 mod s3;
 mod simulation;
+mod slt;
 mod sql;
 mod status;
 mod support;
 mod validate_logs;
+mod value;

@@ -217,7 +217,7 @@ async fn half_read(path: &str) -> Lake {
     let events = batch.events[0].slice(0, 0);
     let lines = [0, 3].map(|index| {
         serde_json::json!({"eventid": format!("e{index}"), "record_index": index, "log_file": LOG,
-            "event_time": "2026-01-05T12:00:00Z", "event_date": "2026-01-05", "log_date": "2026-01-05"})
+            "eventtime": "2026-01-05T12:00:00Z", "event_time": "2026-01-05T12:00:00Z", "event_date": "2026-01-05", "log_date": "2026-01-05"})
     });
     let lines = format!("{}\n{}\n", lines[0], lines[1]);
     assert_eq!(events.schema(), super::support::decode(&lines).schema());
@@ -292,8 +292,11 @@ async fn withdrawn_records_keep_their_indexes_around_broken_ones() {
 async fn a_whole_file_gives_its_good_records_and_quarantines_the_others() {
     let (_directory, path) = temporary();
     let lake = Lake::open_or_create(&path).await.unwrap();
-    let text =
-        r#"{"Records":[{"eventID":"good","eventName":"A"},{"eventID":"bad", nonsense},{"eventID":"also"}]}"#;
+    let record = |id: &str, rest: &str| {
+        format!(r#"{{"eventVersion":"1.11","eventTime":"2026-01-05T12:00:00Z","eventID":"{id}"{rest}}}"#)
+    };
+    let records = [record("good", ""), record("bad", ", nonsense"), record("also", "")];
+    let text = format!(r#"{{"Records":[{}]}}"#, records.join(","));
     let entry = LogFileEntry {
         log_file: LOG.to_owned(),
         size: text.len() as u64,
