@@ -250,6 +250,9 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
     if summary.changed > 0 {
         row("    of them changed since", thousands(summary.changed));
     }
+    if summary.reappeared > 0 {
+        row("    of them missing before, now read", thousands(summary.reappeared));
+    }
     if args.dry_run {
         row("  would be ingested", thousands(summary.found - summary.known));
     } else {

@@ -206,6 +206,7 @@ impl Check<'_> {
                 Line::Digest { .. } => last_digest = self.digest(line)?,
                 Line::LogFile { .. } => self.log_file(&line, &last_digest),
                 Line::Unlisted { verdict, .. } => count(&mut self.report.log_files, &verdict),
+                Line::Note { .. } => {}
             }
         }
         self.end_of_digest();

@@ -153,14 +153,14 @@ def verify_signature(pkcs1, signature, text):
 
 
 def inflate(stored):
-    """Unpacks gzip as CloudTrail's own check does: the first member of it."""
+    """Unpacks gzip: one member, and nothing after it."""
     inflater = zlib.decompressobj(31)
     try:
         content = inflater.decompress(stored, LONGEST_DIGEST)
     except zlib.error as error:
         raise Invalid("invalid format: %s" % error)
-    if not inflater.eof:
-        raise Invalid("invalid format: cut off")
+    if not inflater.eof or inflater.unused_data:
+        raise Invalid("invalid format: cut off, or with something behind it")
     return content
 
 
@@ -195,6 +195,8 @@ def check_digest(stored, bucket, key, metadata, keys):
     for name in ("signature", "signature-algorithm"):
         if name not in metadata:
             raise Invalid("signature verification failed: no %s" % name)
+    if metadata["signature-algorithm"] != "SHA256withRSA":
+        raise Invalid("signature verification failed: unknown algorithm")
     if (digest["digestS3Bucket"], digest["digestS3Object"]) != (bucket, key):
         raise Invalid("has been moved from its original location")
     public_key = keys.get(digest["digestPublicKeyFingerprint"])
@@ -223,7 +225,7 @@ class Check:
             self.digest(line)
         elif line["type"] == "log_file":
             self.log_file(line)
-        else:
+        elif line["type"] == "unlisted":
             self.log_files[line["verdict"]] += 1
 
     def digest(self, line):

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use trailq::generate::signing::SigningKey;
-use trailq::generate::{self, Options, Tamper, Volume, write_directory};
+use trailq::generate::{Options, Tamper, Volume, write_directory};
 use trailq::object::ObjectKind;
 
 use super::aws;
@@ -80,7 +80,7 @@ impl Copy {
     }
 
     fn ingest(&self, lake: &str) -> Run {
-        ingest(lake, &[self.dir(), "--as", &format!("s3://{}", self.bucket)]).expect(0)
+        ingest(lake, &[self.dir(), "--no-digests", "--as", &format!("s3://{}", self.bucket)]).expect(0)
     }
 
     fn reconcile(&self, lake: &str, more: &[&str]) -> Found {
@@ -141,6 +141,18 @@ fn a_bucket_that_agrees_with_its_digests_and_the_lake_has_nothing_to_tell() {
         assert_eq!((found.total("log_files"), found.total("verified")), (logs, logs));
         assert_eq!((found.total("in_lake"), found.total("digests_read")), (logs, 48));
     }
+}
+
+#[test]
+fn digests_that_were_checked_while_ingesting_are_not_read_again() {
+    let folder = Folder::new();
+    let copy = Copy::new(&folder, "checked", &[]);
+    ingest(&folder.lake(), &[copy.dir(), "--as", "s3://checked"]).expect(0);
+    let found = copy.reconcile(&folder.lake(), &[]);
+    assert_eq!((found.code, found.counts()), (Some(0), BTreeMap::new()));
+    assert_eq!((found.total("digests_read"), found.total("digests_known")), (0, 48));
+    let deep = copy.reconcile(&folder.lake(), &["--deep"]);
+    assert_eq!((deep.counts(), deep.total("digests_read")), (BTreeMap::new(), 48));
 }
 
 #[test]
@@ -218,7 +230,7 @@ fn what_the_lake_lacks_is_repaired_and_what_was_injected_is_not() {
     let some: Vec<String> =
         logs.iter().step_by(3).map(|key| copy.dir.join(key).to_str().unwrap().to_owned()).collect();
     let mut arguments: Vec<&str> = some.iter().map(String::as_str).collect();
-    arguments.extend(["--as", "s3://lacks"]);
+    arguments.extend(["--no-digests", "--as", "s3://lacks"]);
     let injected = copy.tampered(Tamper::InjectLog);
     arguments.retain(|path| !path.ends_with(injected.rsplit('/').next().unwrap()));
     ingest(&folder.lake(), &arguments).expect(0);
@@ -309,7 +321,7 @@ fn a_quarantined_file_is_told() {
     let copy = Copy::new(&folder, "odd", &[]);
     let key = &copy.keys(false)[2];
     fs::write(copy.dir.join(key), "no gzip").unwrap();
-    ingest(&folder.lake(), &[copy.dir(), "--as", "s3://odd"]).expect(1);
+    ingest(&folder.lake(), &[copy.dir(), "--no-digests", "--as", "s3://odd"]).expect(1);
     let found = copy.reconcile(&folder.lake(), &[]);
     assert_eq!(found.of("quarantined"), [copy.address(key)]);
 }
@@ -442,8 +454,7 @@ fn objects(metadata: &Path) -> Value {
 #[test]
 fn only_the_digests_that_are_asked_for_are_collected() {
     let folder = Folder::new();
-    let options =
-        generate::Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
+    let options = Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
     let copy = Copy::with(&folder, "part", options);
     aws::upload_trail(copy.dir(), "part");
     let to = folder.text("part.json");

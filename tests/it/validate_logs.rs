@@ -1,1 +1,8 @@
-//! The AWS CLI's lines, byte for byte.
+//! `trailq validate-logs` beside the AWS CLI, and beyond it.
+
+mod beyond;
+mod cases;
+mod genuine;
+mod offline;
+mod property;
+mod servers;
