@@ -61,8 +61,8 @@ pub struct Effective {
 pub fn parse<P: Parser>() -> Result<(P, Effective)> {
     let command = P::command();
     let matches = command.clone().get_matches();
-    let (command, file) = with_file(command, &matches)?;
-    let matches = if file.is_some() { command.clone().get_matches() } else { matches };
+    let (with_file, file) = with_file(command.clone(), &matches)?;
+    let matches = if file.is_some() { with_file.get_matches() } else { matches };
     let parsed = P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     Ok((parsed, effective(&command, &matches, file)))
 }

@@ -138,7 +138,7 @@ impl Daemon {
         } else {
             drop(auditor);
         }
-        receivers.spawn(turn_over(health, stop.clone()));
+        receivers.spawn(turn_over(hand, health, stop.clone()));
         let dispatching = tokio::spawn(dispatcher.run(arriving, stop.clone()));
         let committing = committer.run(loaders, stop.clone());
         let receiving = async {
@@ -150,11 +150,14 @@ impl Daemon {
     }
 }
 
-/// Says that the runtime turns.
-async fn turn_over(health: Arc<Health>, stop: CancellationToken) {
+/// Says that the runtime turns, and how often visibility was extended.
+async fn turn_over(hand: Arc<Hand>, health: Arc<Health>, stop: CancellationToken) {
     health.expect("runtime", true, STUCK);
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
         health.fine("runtime");
+        for (queue, in_hand) in hand.queues.iter().zip(&hand.in_hand) {
+            hand.metrics.extended(queue.name(), in_hand.counts().extended);
+        }
     }
 }
 

@@ -326,6 +326,11 @@ impl PublicKeys {
         self.keys.get(fingerprint)
     }
 
+    /// Returns the keys and the names that they are known by.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &PublicKey)> {
+        self.keys.iter().map(|(name, key)| (name.as_str(), key))
+    }
+
     /// Returns whether no key is known.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -408,7 +413,7 @@ fn strip_subject_public_key_info(der: &[u8]) -> Option<&[u8]> {
 }
 
 /// Splits one DER value of that tag off the front: its content, and what follows.
-fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn der_value(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (&length, rest) = rest.split_first()?;
     if first != tag {

@@ -263,8 +263,10 @@ impl Metrics {
         };
     }
 
-    pub(crate) fn extended(&self, queue: &str) {
-        self.extensions.get_or_create(&of_queue(queue)).inc();
+    /// How often visibility was extended for a queue since the daemon began.
+    pub(crate) fn extended(&self, queue: &str, times: u64) {
+        let counter = self.extensions.get_or_create_owned(&of_queue(queue));
+        counter.inc_by(times.saturating_sub(counter.get()));
     }
 
     pub(crate) fn object_seen(&self) {

@@ -7,13 +7,14 @@
 //!   `{"bucket": "name", "objects": {"<key>": {"signature": "<hex>", "signature-algorithm": "SHA256withRSA"}}}`.
 //!   Under each key stands what `Metadata` is in the answer of S3's HeadObject.
 
-use super::StoredObject;
-use crate::digest::PublicKeys;
-use crate::object::ObjectRef;
+use super::{StoredObject, inflate};
+use crate::digest::{Digest, PublicKeys};
+use crate::object::{DigestKey, ObjectRef};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 /// Name of the file with the user metadata of the digests, beside `AWSLogs`.
@@ -49,6 +50,7 @@ pub fn read_public_keys(path: &Path) -> Result<PublicKeys> {
 pub struct LocalBucket {
     root: PathBuf,
     metadata: Metadata,
+    signed: bool,
     keys: BTreeSet<String>,
 }
 
@@ -58,7 +60,54 @@ impl LocalBucket {
         let metadata = read_metadata(&root.join(METADATA_FILE))?;
         let mut keys = BTreeSet::new();
         list(root, "", &mut keys)?;
-        Ok(Self { root: root.to_owned(), metadata, keys })
+        Ok(Self { root: root.to_owned(), metadata, signed: true, keys })
+    }
+
+    /// Opens a copy that may lack [`METADATA_FILE`]. Without it the signatures of digests are lost, and the
+    /// name of the bucket is what was said or, failing that, what a digest says of itself.
+    pub fn open_copy(root: &Path, bucket: Option<&str>) -> Result<Self> {
+        let path = root.join(METADATA_FILE);
+        let signed = path.exists();
+        let mut metadata = if signed { read_metadata(&path)? } else { Metadata::default() };
+        if let Some(bucket) = bucket {
+            bucket.clone_into(&mut metadata.bucket);
+        }
+        let mut keys = BTreeSet::new();
+        list(root, "", &mut keys)?;
+        let mut copy = Self { root: root.to_owned(), metadata, signed, keys };
+        if copy.metadata.bucket.is_empty() {
+            copy.metadata.bucket = copy.bucket_in_digests().with_context(|| {
+                format!("which bucket {} is a copy of is not known: say it with --s3-bucket", root.display())
+            })?;
+        }
+        Ok(copy)
+    }
+
+    fn bucket_in_digests(&self) -> Option<String> {
+        let digests = self.keys.iter().rev().filter(|key| DigestKey::parse(key).is_some());
+        let named = |key: &String| {
+            let inflated = inflate(&fs::read(self.root.join(key)).ok()?).ok()?;
+            Some(Digest::parse(&inflated).ok()?.digest_s3_bucket)
+        };
+        digests.take(100).find_map(named)
+    }
+
+    /// Whether the metadata of the digests, and so their signatures, are at hand.
+    pub fn has_metadata(&self) -> bool {
+        self.signed
+    }
+
+    /// Where an object of the copy lies. Only what was listed does.
+    pub fn path(&self, object: &ObjectRef) -> Option<PathBuf> {
+        let known = object.bucket == self.metadata.bucket && self.keys.contains(&object.key);
+        known.then(|| self.root.join(&object.key))
+    }
+
+    /// The keys that start with `prefix` and come after `marker`, in order.
+    pub(super) fn after(&self, prefix: &str, marker: &str) -> Vec<String> {
+        let start = if marker > prefix { Bound::Excluded(marker) } else { Bound::Included(prefix) };
+        let keys = self.keys.range::<str, _>((start, Bound::Unbounded));
+        keys.take_while(|key| key.starts_with(prefix)).cloned().collect()
     }
 
     /// Returns the name of the bucket that was copied.
@@ -73,7 +122,7 @@ impl LocalBucket {
 
     /// Returns the keys that begin with a prefix, in order.
     pub fn keys_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
-        let from = self.keys.range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let from = self.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.map(String::as_str).take_while(move |key| key.starts_with(prefix))
     }
 
@@ -91,10 +140,7 @@ impl LocalBucket {
     /// Loads an object. Only what was listed can be loaded, so that a key in a forged digest cannot lead
     /// out of the directory.
     pub fn load(&self, object: &ObjectRef) -> Result<Option<StoredObject>> {
-        if object.bucket != self.metadata.bucket || !self.keys.contains(&object.key) {
-            return Ok(None);
-        }
-        let path = self.root.join(&object.key);
+        let Some(path) = self.path(object) else { return Ok(None) };
         let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let metadata = self.metadata.objects.get(&object.key).cloned().unwrap_or_default();
         Ok(Some(StoredObject { bytes, metadata }))

@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 mod daemon;
 mod demo;
+mod distinct;
 mod evidence;
 mod fake_aws;
 mod fetch;

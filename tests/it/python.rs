@@ -7,8 +7,6 @@ use std::sync::OnceLock;
 
 use super::support::{Run, repository};
 
-const REQUIREMENTS: &str = include_str!("../requirements.txt");
-
 /// Runs a script of `tests/python`, which must end well.
 pub(crate) fn run_script(script: &str, arguments: &[&str]) -> Run {
     Run::from(script_command(script, arguments).output().unwrap()).expect(0)
@@ -25,7 +23,7 @@ pub(crate) fn script_command(script: &str, arguments: &[&str]) -> Command {
 /// The interpreter of the environment, which is made by the first test that asks.
 fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(install)
+    PYTHON.get_or_init(|| environment("tests/requirements.txt"))
 }
 
 /// The interpreter to start from: that of `TRAILQ_TEST_PYTHON`, or `python3`.
@@ -33,11 +31,13 @@ pub(crate) fn system_python() -> String {
     std::env::var("TRAILQ_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-fn install() -> PathBuf {
+/// The interpreter of an environment with what a file of requirements names, made by the first who asks.
+pub(crate) fn environment(requirements: &str) -> PathBuf {
+    let requirements = repository().join(requirements);
     let system = system_python();
     let version = output(Command::new(&system).arg("--version"));
     let mut hash = DefaultHasher::new();
-    (REQUIREMENTS, &system, version).hash(&mut hash);
+    (std::fs::read_to_string(&requirements).unwrap(), &system, version).hash(&mut hash);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let venv = target.join(format!("trailq-test-venv-{:016x}", hash.finish()));
     let complete = venv.join("complete");
@@ -47,7 +47,6 @@ fn install() -> PathBuf {
     if !complete.exists() {
         eprintln!("installing Python packages for the tests into {}", venv.display());
         output(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&venv));
-        let requirements = repository().join("tests/requirements.txt");
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
         output(Command::new(venv.join("bin/python")).args(pip).arg(requirements));
         std::fs::write(&complete, "").unwrap();

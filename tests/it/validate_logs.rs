@@ -1,1 +1,9 @@
-//! The AWS CLI's lines, byte for byte.
+//! `trailq validate-logs` beside the AWS CLI, and beyond it.
+
+mod beyond;
+mod bundle;
+mod cases;
+mod genuine;
+mod offline;
+mod property;
+pub(crate) mod servers;

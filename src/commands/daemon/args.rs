@@ -144,7 +144,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "TRAILQ_BATCH_AGE", default_value = "60s", value_parser = duration, help_heading = "Batches and memory")]
     batch_age: Duration,
 
-    /// A batch is committed when its rows have this size in memory, in MB
+    /// A batch is committed when its rows have this size in MB, or a tenth of the memory limit
     #[arg(long, value_name = "MB", env = "TRAILQ_BATCH_SIZE", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Batches and memory")]
     batch_size: u32,
 

@@ -28,6 +28,8 @@ struct Finding {
     outcome: Result<String, String>,
     /// What to do.
     hint: String,
+    /// It works all the same.
+    advice: bool,
 }
 
 /// Prints settings and findings. Exit code 1 if something is wrong, 2 if the settings do not fit together.
@@ -51,6 +53,7 @@ pub(super) async fn run(args: &Args, effective: &Effective) -> Result<ExitCode> 
             what: "shutdown grace".to_owned(),
             outcome: Err("less than 5 s".to_owned()),
             hint: "what is in hand could not be handed back in this time".to_owned(),
+            advice: true,
         });
     }
     report(&findings)
@@ -87,17 +90,20 @@ fn told(setting: &Setting) -> String {
 
 fn report(findings: &[Finding]) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    for Finding { what, outcome, hint } in findings {
+    for Finding { what, outcome, hint, advice } in findings {
         match outcome {
             Ok(found) => writeln!(out, "ok      {what}: {}", escape(found, true))?,
+            Err(wrong) if *advice => {
+                writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?
+            }
             Err(wrong) => writeln!(out, "FAILED  {what}: {}\n        {hint}", escape(wrong, true))?,
         }
     }
-    let failed = findings.iter().filter(|finding| finding.outcome.is_err()).count();
+    let failed = findings.iter().filter(|finding| finding.outcome.is_err() && !finding.advice).count();
     if failed == 0 {
         writeln!(out, "\nAll is well: trailq daemon can start.")?;
     } else {
-        writeln!(out, "\n{failed} of {} failed.", findings.len())?;
+        writeln!(out, "\n{failed} failed.")?;
     }
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
@@ -114,16 +120,16 @@ async fn queue_findings(options: &crate::queue::SqsOptions) -> Vec<Finding> {
     };
     let info = match info {
         Ok(info) => info,
-        Err(error) => return vec![Finding { what, outcome: Err(format!("{error:#}")), hint }],
+        Err(error) => return vec![Finding { what, outcome: Err(format!("{error:#}")), hint, advice: false }],
     };
     let waiting = info.approximate_number_of_messages;
     let found = match &info.redrive_policy {
         Some(policy) => format!("about {waiting} messages wait; dead letters to {policy}"),
         None => format!("about {waiting} messages wait"),
     };
-    let mut findings = vec![Finding { what: what.clone(), outcome: Ok(found), hint }];
+    let mut findings = vec![Finding { what: what.clone(), outcome: Ok(found), hint, advice: false }];
     for (wrong, advice) in advice(&info) {
-        findings.push(Finding { what: what.clone(), outcome: Err(wrong), hint: advice });
+        findings.push(Finding { what: what.clone(), outcome: Err(wrong), hint: advice, advice: true });
     }
     findings
 }
@@ -163,6 +169,7 @@ async fn bucket_finding(store: &S3, bucket: &str) -> Finding {
         hint: "s3:GetObject (and s3:GetObjectVersion) on its objects, s3:ListBucket on the bucket, without which a \
                missing object looks like a forbidden one; kms:Decrypt on the key of encrypted trails"
             .to_owned(),
+        advice: false,
     }
 }
 
@@ -177,6 +184,7 @@ async fn lake_finding(location: &str) -> Finding {
         hint: "a directory that may be written, or s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket on \
                the bucket; the store must know conditional writes (If-None-Match)"
             .to_owned(),
+        advice: false,
     }
 }
 
@@ -210,5 +218,6 @@ async fn keys_finding(args: &Args) -> Finding {
         hint: "cloudtrail:ListPublicKeys, or --public-keys FILE with --look-up-keys false; --integrity false leaves \
                digests alone"
             .to_owned(),
+        advice: false,
     }
 }
