@@ -99,3 +99,17 @@ impl Verdicts {
         self.by_log_file.get(log_file)?.1.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_not_printed_one_by_one() {
+        let mut verdicts = Verdicts::default();
+        for number in 0..1000 {
+            verdicts.by_log_file.insert(format!("s3://{number}").into(), (Verdict::Verified, None));
+        }
+        assert_eq!(format!("{verdicts:?}"), "Verdicts(1000)");
+    }
+}
