@@ -117,9 +117,12 @@ impl Section {
             | Self::MissingDigest
             | Self::NoDigest
             | Self::NotJudged => true,
-            Self::NotInLake | Self::Quarantined | Self::Expired | Self::Uncovered | Self::ValidationOff => {
-                false
-            }
+            Self::NotInLake
+            | Self::Quarantined
+            | Self::Expired
+            | Self::Uncovered
+            | Self::ValidationOff
+            | Self::Foreign => false,
         }
     }
 }
