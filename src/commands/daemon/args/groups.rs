@@ -189,7 +189,7 @@ pub(in crate::commands::daemon) struct Operation {
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
+pub(in crate::commands::daemon) enum LogFormat {
     /// For people
     Text,
     /// A JSON object a line
