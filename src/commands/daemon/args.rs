@@ -1,5 +1,6 @@
 //! The daemon's flags, which are its settings.
 
+#[allow(clippy::struct_field_names, reason = "fields are named as the flags are")]
 mod groups;
 
 use std::collections::HashSet;

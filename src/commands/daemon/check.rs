@@ -94,7 +94,7 @@ fn report(findings: &[Finding]) -> Result<ExitCode> {
         match outcome {
             Ok(found) => writeln!(out, "ok      {what}: {}", escape(found, true))?,
             Err(wrong) if *advice => {
-                writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?
+                writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?;
             }
             Err(wrong) => writeln!(out, "FAILED  {what}: {}\n        {hint}", escape(wrong, true))?,
         }

@@ -15,11 +15,11 @@ use crate::daemon::{ForeignMessages, OnIntegrityFailure};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "What is read and written")]
 pub(in crate::commands::daemon) struct Places {
-    /// A queue, by URL or as url=URL,role_arn=ARN,external_id=ID,region=REGION,endpoint=URL (repeatable)
+    /// A queue, by URL or as `url=URL,role_arn=ARN,external_id=ID,region=REGION,endpoint=URL` (repeatable)
     #[arg(long, value_name = "QUEUE", env = "TRAILQ_QUEUE_URL", value_delimiter = ' ')]
     pub(in crate::commands::daemon) queue_url: Vec<Queue>,
 
-    /// A bucket that may be read, by name or as name=NAME,role_arn=ARN,external_id=ID (repeatable)
+    /// A bucket that may be read, by name or as `name=NAME,role_arn=ARN,external_id=ID` (repeatable)
     #[arg(long, value_name = "BUCKET", env = "TRAILQ_BUCKET", value_delimiter = ' ')]
     pub(in crate::commands::daemon) bucket: Vec<Bucket>,
 
