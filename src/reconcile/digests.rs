@@ -171,7 +171,7 @@ impl Reconciler {
     async fn check_all(&self, unread: Vec<(ObjectRef, DigestKey)>) -> Result<Vec<DigestEntry>> {
         let limit = self.options.limits.compressed;
         let check = |(object, key): (ObjectRef, DigestKey)| async move {
-            Ok(match self.bucket.fetch(&object.key, limit).await? {
+            anyhow::Ok(match self.bucket.fetch(&object.key, limit).await? {
                 Fetched::Object(fetched) => Some(self.checker.check(&object, &key, &fetched).await),
                 Fetched::Unreadable(why) => Some(unreadable(&object, &key, why)),
                 // One that went away since the listing is found missing by the link to it.

@@ -1,7 +1,5 @@
 //! What a comparison can find.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -117,9 +115,12 @@ impl Section {
             | Self::MissingDigest
             | Self::NoDigest
             | Self::NotJudged => true,
-            Self::NotInLake | Self::Quarantined | Self::Expired | Self::Uncovered | Self::ValidationOff => {
-                false
-            }
+            Self::NotInLake
+            | Self::Quarantined
+            | Self::Expired
+            | Self::Uncovered
+            | Self::ValidationOff
+            | Self::Foreign => false,
         }
     }
 }
