@@ -52,6 +52,9 @@ const MEMORY_PER_BATCH: usize = 5;
 /// Bytes of one unreadable file that quarantine keeps. Its source has them all.
 const KEPT_BYTES: usize = 64 << 20;
 
+/// Memory that a log file takes which a digest lists.
+const LISTED_BYTES: usize = 400;
+
 /// The reason of a file whose text holds no records.
 const NOT_A_LOG_FILE: &str = "not_a_log_file";
 
@@ -249,6 +252,7 @@ impl<T> Loader<T> {
             }
             Work::Digest(entry) => {
                 let outcome = Outcome::Digest(entry.status);
+                self.kept_bytes += entry.log_files.len() * LISTED_BYTES;
                 self.batch.digests.push(*entry);
                 Some(outcome)
             }

@@ -31,7 +31,7 @@ use self::world::{Badness, Eye, World};
 /// How long the seeds of an ordinary run may take together.
 const ORDINARY_TIME: Duration = Duration::from_secs(40);
 /// How long one seed may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Seeds at once: most of the time is waiting.
 const AT_ONCE: usize = 6;
 

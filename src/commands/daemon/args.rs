@@ -165,13 +165,7 @@ pub struct Args {
     pub(super) integrity: bool,
 
     /// A file of public keys, as `aws cloudtrail list-public-keys` prints them (repeatable)
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "TRAILQ_PUBLIC_KEYS",
-        value_delimiter = ' ',
-        help_heading = "Integrity"
-    )]
+    #[arg(long, value_name = "FILE", env = "TRAILQ_PUBLIC_KEYS", help_heading = "Integrity")]
     pub(super) public_keys: Vec<PathBuf>,
 
     /// Ask CloudTrail for public keys that are not at hand
@@ -270,7 +264,8 @@ impl Args {
             buckets: self.bucket.iter().map(|bucket| bucket.name.clone()).collect::<HashSet<_>>(),
             receivers,
             visibility_timeout: self.visibility_timeout,
-            max_in_hand: (self.max_in_hand as usize).max(needed),
+            // A message and what waits for it take some kilobytes.
+            max_in_hand: (self.max_in_hand as usize).min(memory_limit / 32_000).max(needed),
             requests: usize::from(self.requests),
             memory_limit,
             threads: self.threads.map_or_else(crate::ingest::cores, usize::from),
