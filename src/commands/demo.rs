@@ -25,7 +25,7 @@ use crate::validation::LocalBucket;
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
 ///
-/// Needs nothing but this program: the logs are those of `sample-logs/`, made anew, and the lake is in a
+/// Needs nothing but this program: the logs are those of `sample-logs/`, before somebody tampered with two of them, and the lake is in a
 /// temporary directory.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -106,7 +106,9 @@ async fn walk(dir: &Path, kept: Option<&Path>, out: &mut (dyn Write + Send)) -> 
 }
 
 fn make_logs(logs: &Path, out: &mut dyn Write) -> Result<()> {
-    let made = generate::write_directory(&Sample::sample(), &SigningKey::demonstration()?, logs)?;
+    // As CloudTrail wrote them: `sample-logs/` has two log files besides that somebody has tampered with.
+    let untouched = Sample { tamper: Vec::new(), tamper_in: None, ..Sample::sample() };
+    let made = generate::write_directory(&untouched, &SigningKey::demonstration()?, logs)?;
     writeln!(
         out,
         "1. The logs: {} log files and {} signed digests, as CloudTrail puts them into a bucket.",
