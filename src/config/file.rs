@@ -71,6 +71,9 @@ fn read(key: &str, value: &Spanned<DeValue<'_>>, known: &Command) -> Result<(Str
         let parts: Result<Vec<String>> = items.iter().map(|item| part(table, item.get_ref(), keys)).collect();
         return Ok(((*id).to_owned(), parts?));
     }
+    if key == "queue" {
+        bail!("queue is a table, [[queue]] with a url; a URL alone is a queue_url");
+    }
     let flags = || known.get_arguments().filter(|argument| argument.get_long().is_some());
     let names = || flags().map(|argument| argument.get_id().as_str()).filter(|id| !is_none_of_the_file(id));
     let Some(id) = names().find(|id| *id == key) else {

@@ -372,11 +372,16 @@ impl Words {
 }
 
 /// Whether a row says the best that is known of its digest.
-#[derive(Debug)]
 struct IsBest {
     id: Arc<dyn PhysicalExpr>,
     status: Arc<dyn PhysicalExpr>,
     best: Arc<Outcomes>,
+}
+
+impl fmt::Debug for IsBest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 impl PartialEq for IsBest {

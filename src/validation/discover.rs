@@ -167,7 +167,11 @@ async fn regions(bucket: &Bucket, search: &Search, account: Place) -> Result<Vec
     for tree in ["CloudTrail-Digest", "CloudTrail"] {
         regions.extend(folders(bucket, &search.bucket, &format!("{folder}/{tree}/")).await?);
     }
-    let wanted = |region: &String| search.region.as_ref().is_none_or(|wanted| wanted == region);
+    // The region becomes part of the name of the host that is asked for public keys.
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let wanted = |region: &String| {
+        region.bytes().all(allowed) && search.region.as_ref().is_none_or(|wanted| wanted == region)
+    };
     Ok(regions.into_iter().filter(wanted).map(|region| Place { region, ..account.clone() }).collect())
 }
 

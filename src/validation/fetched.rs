@@ -12,8 +12,10 @@ use super::dates;
 use super::gunzip::{Inflated, inflate_member};
 use super::target::is_backfill;
 use crate::digest::{ListedKey, Signature};
-use crate::log_file::Limits;
 use crate::object::ObjectRef;
+
+/// Bytes of an inflated digest at most. One of 50,000 log files an hour has 20 MB.
+const LARGEST: u64 = 64 << 20;
 
 /// Metadata that a backfill digest has.
 const GENERATED: &str = "backfill-generation-timestamp";
@@ -85,7 +87,7 @@ const REQUIRED: [&str; 6] = [
 impl Parsed {
     /// Unpacks and parses a digest. Without `signed`, metadata may be missing.
     pub(super) fn read(object: &ObjectRef, stored: &StoredObject, signed: bool) -> Result<Self, Rejected> {
-        let inflated = inflate_member(&stored.bytes, Limits::default().uncompressed);
+        let inflated = inflate_member(&stored.bytes, LARGEST);
         let inflated = inflated.map_err(|error| Rejected::with(FORMAT, error.to_string()))?;
         let value: Value = serde_json::from_slice(&inflated.bytes)
             .map_err(|error| Rejected::with(FORMAT, format!("not JSON: {error}")))?;

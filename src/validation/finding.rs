@@ -78,7 +78,10 @@ pub enum Told {
     /// `INVALID: ` and this.
     Invalid(String),
     /// `No log files were delivered by CloudTrail between … and …`.
-    Gap,
+    Gap {
+        /// Whether between backfill digests.
+        backfill: bool,
+    },
     /// Nothing: the AWS CLI does not see it, or would give up here.
     Nothing,
 }

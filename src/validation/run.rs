@@ -174,13 +174,11 @@ pub async fn run(
         }
         let Some((target, receiver, task)) = started.pop_front() else { return Ok(outcomes) };
         let outcome = consume(&target, receiver, &options, &mut tell).await?;
-        // A producer that has panicked must not look like one that found nothing.
-        task.await?;
-        let given_up = outcome.fatal.as_ref().is_some_and(|fatal| !fatal.in_data || !options.strict);
-        outcomes.push(outcome);
-        if given_up && outcomes.len() == 1 && started.is_empty() {
-            return Ok(outcomes);
+        if outcome.fatal.is_none() {
+            // A producer that has panicked must not look like one that found nothing.
+            task.await?;
         }
+        outcomes.push(outcome);
     }
 }
 

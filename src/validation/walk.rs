@@ -178,10 +178,7 @@ impl<'a> Walker<'a> {
         match before(listing, &object.key) {
             Ok(Some((key, end))) => {
                 let mut gap = self.producer.finding(Kind::Hours, None, Verdict::Note);
-                (gap.start, gap.end, gap.told) = (Some(end), Some(last_start), Told::Gap);
-                if backfill {
-                    gap.kind = Kind::BackfillDigest;
-                }
+                (gap.start, gap.end, gap.told) = (Some(end), Some(last_start), Told::Gap { backfill });
                 gap.digest = Some(object.clone());
                 gap.reason = Some("the chain of digests begins again".to_owned());
                 self.producer.found(gap).await?;
@@ -314,7 +311,7 @@ impl<'a> Walker<'a> {
             Verdict::Invalid => Fact::Fails,
             _ => Fact::Holds(Box::new(Checked { log_files: Ok(Vec::new()), ..checked.clone() })),
         };
-        self.seen.digests.insert(object.clone(), fact);
+        self.note(object, fact);
         let entries = match &checked.log_files {
             Ok(entries) => entries,
             Err(message) => return Err(Fatal::data(message.clone()).into()),
@@ -362,8 +359,15 @@ impl<'a> Walker<'a> {
         let mut finding = self.producer.finding(kind(backfill), Some(object.clone()), verdict);
         (finding.told, finding.reason) = (told, Some(reason));
         finding.stored = self.kept_of(object);
-        self.seen.digests.insert(object.clone(), fact);
+        self.note(object, fact);
         self.tell(finding).await
+    }
+
+    /// Keeps what strict checks will ask for.
+    fn note(&mut self, object: &ObjectRef, fact: Fact) {
+        if self.producer.options.strict {
+            self.seen.digests.insert(object.clone(), fact);
+        }
     }
 
     async fn tell(&self, mut finding: Finding) -> Result<(), Stop> {
@@ -396,7 +400,9 @@ impl<'a> Walker<'a> {
 
     /// Begins to fetch the digests that the walk will most likely come to.
     fn fetch_ahead(&mut self, object: &ObjectRef, listing: &[String]) {
-        let coming = listing.iter().rev().take(AHEAD).map(|key| ObjectRef::new(&object.bucket, key));
+        let older = listing.partition_point(|key| key.as_str() < object.key.as_str());
+        let coming = listing[..older].iter().rev().take(AHEAD);
+        let coming = coming.map(|key| ObjectRef::new(&object.bucket, key));
         let wanted: HashSet<ObjectRef> = coming.chain([object.clone()]).collect();
         self.ahead.retain(|object, _| wanted.contains(object));
         for object in wanted {

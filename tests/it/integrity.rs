@@ -200,10 +200,10 @@ fn digests_wait_for_their_public_key() {
 fn the_lake_remembers_public_keys_and_believes_none_that_does_not_fit_its_name() {
     let folder = Folder::new();
     bucket(&folder, &[]);
+    fs::rename(folder.path("logs/public-keys.json"), folder.path("keys.json")).unwrap();
     // A first part with the key, the rest without.
-    let first = "--account=111122223333";
-    take(&folder, "lake", &[first]).expect(0);
-    fs::remove_file(folder.path("logs/public-keys.json")).unwrap();
+    let keys = folder.text("keys.json");
+    take(&folder, "lake", &["--account", "111122223333", "--public-keys", &keys]).expect(0);
     let kept = fs::read_dir(folder.path("lake/public_keys")).unwrap().next().unwrap().unwrap().path();
     let key = fs::read_to_string(&kept).unwrap();
     fs::write(&kept, key.replace("\"MII", "\"MIJ")).unwrap();
@@ -212,6 +212,17 @@ fn the_lake_remembers_public_keys_and_believes_none_that_does_not_fit_its_name()
     fs::write(&kept, key).unwrap();
     let run = take(&folder, "lake", &[]).expect(0);
     assert_eq!((run.summary("known to be valid"), run.summary("valid")), (48, 48));
+}
+
+#[test]
+fn keys_that_lie_beside_a_copy_are_not_remembered() {
+    let folder = Folder::new();
+    bucket(&folder, &[]);
+    take(&folder, "lake", &["--account", "111122223333"]).expect(0);
+    assert!(!folder.path("lake/public_keys").exists());
+    fs::remove_file(folder.path("logs/public-keys.json")).unwrap();
+    let run = take(&folder, "lake", &[]).expect(0);
+    assert_eq!((run.summary("known to be valid"), run.summary("without their public key")), (48, 48));
 }
 
 #[test]

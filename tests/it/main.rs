@@ -28,6 +28,7 @@ mod reconcile;
 mod s3;
 mod simulation;
 mod slt;
+mod soak;
 mod sql;
 mod status;
 mod support;

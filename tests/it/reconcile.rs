@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use trailq::generate::signing::SigningKey;
@@ -10,7 +11,8 @@ use trailq::generate::{Options, Tamper, Volume, write_directory};
 use trailq::object::ObjectKind;
 
 use super::aws;
-use super::support::{Folder, Run, ingest, log_file, number, sample_logs, trailq};
+use super::support::{self, Folder, Run, ingest, log_file, number, sample_logs, trailq};
+use super::validate_logs::servers::servers;
 
 /// A copy of a bucket of one account and region, two days.
 struct Copy {
@@ -316,6 +318,20 @@ fn a_backfill_digest_vouches_for_what_the_hourly_ones_missed() {
 }
 
 #[test]
+fn what_is_neither_log_file_nor_digest_is_told_and_not_suspicious() {
+    let folder = Folder::new();
+    let copy = Copy::new(&folder, "foreign", &[]);
+    copy.ingest(&folder.lake());
+    let beside = |key: &str| format!("{}/notes.txt", key.rsplit_once('/').unwrap().0);
+    let foreign = [beside(&copy.keys(false)[0]), beside(&copy.keys(true)[0])];
+    for key in &foreign {
+        fs::write(copy.dir.join(key), "x").unwrap();
+    }
+    let found = copy.reconcile(&folder.lake(), &[]);
+    assert_eq!((found.code, found.counts()), (Some(0), BTreeMap::from([("foreign", 2)])));
+}
+
+#[test]
 fn a_quarantined_file_is_told() {
     let folder = Folder::new();
     let copy = Copy::new(&folder, "odd", &[]);
@@ -444,6 +460,32 @@ fn the_signatures_of_a_bucket_are_collected_and_a_copy_of_it_can_be_checked() {
     assert!(checked.stdout.contains("nothing suspicious"), "{}", checked.stdout);
     let other = aws::trailq(&["collect-metadata", "s3://another", "--to", to]).expect(2).stderr;
     assert!(other.contains("is of the bucket collected"), "{other}");
+}
+
+#[test]
+fn public_keys_are_collected_as_well_and_kept_with_those_of_before() {
+    let folder = Folder::new();
+    let trail = servers().make("collect-keys", "--rotate 3");
+    let to = folder.text("digest-metadata.json");
+    let source = format!("s3://{}", trail.bucket());
+    let mut command = support::command(&["collect-metadata", &source, "--to", &to, "--public-keys"]);
+    command.envs(trail.environment()).env("AWS_REGION", "us-east-1");
+    let run = Run::from(command.output().unwrap()).expect(0);
+    assert!(run.stdout.contains(": 6 digests, 0 of them known before, 6 added\n"), "{}", run.stdout);
+    let keys = |name: &str| -> Vec<String> {
+        let list: Value = serde_json::from_slice(&fs::read(folder.path(name)).unwrap()).unwrap();
+        let keys = list["PublicKeyList"].as_array().unwrap().iter();
+        keys.map(|key| key["Fingerprint"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = keys("public-keys.json");
+    assert_eq!(both.len(), 2, "{}", run.stdout);
+    Run::from(command.output().unwrap()).expect(0);
+    assert_eq!(keys("public-keys.json"), both);
+    let copied =
+        Command::new("cp").arg("-r").arg(trail.objects().join("AWSLogs")).arg(folder.path("")).status();
+    assert!(copied.unwrap().success());
+    let checked = trailq(&["reconcile", &folder.text(""), "--deep"]).expect(0);
+    assert!(checked.stdout.contains("nothing suspicious"), "{}", checked.stdout);
 }
 
 fn objects(metadata: &Path) -> Value {

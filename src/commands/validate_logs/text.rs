@@ -86,7 +86,7 @@ impl Text {
                 self.status(&format!("{line}valid"))
             }
             (Told::Invalid(reason), _) => self.problem(&format!("{line}INVALID: {reason}")),
-            (Told::Gap, _) => self.problem(&gap_line(finding)),
+            (Told::Gap { backfill }, _) => self.problem(&gap_line(finding, *backfill)),
             (Told::Nothing, Verdict::Unproven) => {
                 self.status(&format!("{line}UNPROVEN: {}", reason(finding)))
             }
@@ -224,7 +224,7 @@ impl Section {
             Kind::Link | Kind::Hours | Kind::Other => return,
         };
         match (&finding.told, finding.verdict) {
-            (Told::Gap, _) => return,
+            (Told::Gap { .. }, _) => return,
             (Told::Valid, _) => count.valid += 1,
             (Told::Invalid(_), _) => count.invalid += 1,
             (Told::Nothing, Verdict::Unproven) => count.unproven += 1,
@@ -281,8 +281,8 @@ fn line(finding: &Finding) -> String {
     format!("{}\t{object}\t", kind(finding.kind))
 }
 
-fn gap_line(finding: &Finding) -> String {
-    let backfill = if finding.kind == Kind::BackfillDigest { "(backfill) " } else { "" };
+fn gap_line(finding: &Finding, backfill: bool) -> String {
+    let backfill = if backfill { "(backfill) " } else { "" };
     let time = |time: Option<DateTime<Utc>>| time.map(display).unwrap_or_default();
     let (start, end) = (time(finding.start), time(finding.end));
     format!("{backfill}No log files were delivered by CloudTrail between {start} and {end}")

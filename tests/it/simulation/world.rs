@@ -22,6 +22,8 @@ pub(super) struct Badness {
     pub(super) faults: u64,
     pub(super) slow: u64,
     pub(super) delay: Duration,
+    /// Messages that vanish when they are received, which no queue may do: a daemon cannot make up for it.
+    pub(super) vanishing: u64,
 }
 
 pub(super) struct World {
@@ -59,11 +61,12 @@ impl World {
         self.queue.lock().unwrap()
     }
 
-    /// Ends the misfortune: what is done from now on succeeds.
+    /// Messages that somebody must still delete.
     pub(super) fn open_messages(&self) -> usize {
         self.queue().ids().into_iter().filter(|id| self.ours[id]).count()
     }
 
+    /// Messages that nobody may delete.
     pub(super) fn foreign_messages(&self) -> usize {
         self.queue().ids().into_iter().filter(|id| !self.ours[id]).count()
     }
@@ -80,6 +83,10 @@ impl World {
         let mut queue = self.queue();
         let most = 1 + usize::try_from(self.chance.below("most", 0, 10)).unwrap();
         let mut received = queue.receive(most, self.visibility);
+        let vanishes = |message: &Received| self.chance.percent("vanish", message.id, self.badness.vanishing);
+        for gone in received.extract_if(.., |message| vanishes(message)) {
+            assert!(queue.delete(&gone.receipt_handle).is_ok());
+        }
         for message in &received {
             if self.goes_wrong("twice", message.id) {
                 queue.deliver_twice(message.id);

@@ -99,3 +99,31 @@ fn a_copy_that_is_none_is_refused_with_a_reason() {
     let run = validate(&["--local", &folder.text("nowhere")]).expect(255);
     assert!(run.stderr.contains("nowhere"), "{}", run.stderr);
 }
+
+#[test]
+fn keys_that_a_lake_has_seen_are_enough() {
+    let folder = Folder::new();
+    let copy = copy(&folder);
+    let keys = fs::read_to_string(Path::new(&copy).join("public-keys.json")).unwrap();
+    fs::remove_file(Path::new(&copy).join("public-keys.json")).unwrap();
+    let log = first_log_file(&copy);
+    support::ingest(&folder.lake(), &[log.to_str().unwrap()]).expect(0);
+    validate(&["--local", &copy, "--lake", &folder.lake()]).expect(1);
+    let fingerprint = SigningKey::demonstration().unwrap().fingerprint().to_owned();
+    folder.write(&format!("lake/public_keys/{fingerprint}.json"), keys.as_bytes());
+    validate(&["--local", &copy, "--lake", &folder.lake()]).expect(0);
+}
+
+#[test]
+fn evidence_of_a_check_can_be_verified_by_others() {
+    let folder = Folder::new();
+    let copy = copy(&folder);
+    fs::write(first_log_file(&copy), support::log_file(&["forged"])).unwrap();
+    let bundle = folder.text("evidence.tar.zst");
+    let run = validate(&["--local", &copy, "--evidence", &bundle]).expect(1);
+    assert!(run.stderr.contains("seal "), "{}", run.stderr);
+    let verified = support::trailq(&["verify-evidence", &bundle]).expect(0);
+    assert!(verified.stdout.contains("1 hash mismatch"), "{}", verified.stdout);
+    let again = validate(&["--local", &copy, "--evidence", &bundle]).expect(255);
+    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+}
