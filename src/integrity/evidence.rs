@@ -432,9 +432,11 @@ impl Trail {
         for segment in &mut self.segments {
             let digest = &digests[segment.digest as usize];
             match (segment.cover, before) {
-                // Whatever lies between the last digest known and a missing one is as unproven as its hour:
-                // the link to the one before it is gone with it.
-                (Cover::Missing, Some(before)) if before < segment.start => segment.start = before,
+                // Whatever lies between the last digest known and one that is missing, or does not hold, is as
+                // unproven as its hour: the link to the one before it is gone with it.
+                (Cover::Missing | Cover::Invalid, Some(before)) if before < segment.start => {
+                    segment.start = before;
+                }
                 (Cover::Holds, _) if digest.previous.is_none() => off.push(Segment {
                     start: before.unwrap_or(DateTime::<Utc>::MIN_UTC).min(segment.start),
                     end: segment.start,
