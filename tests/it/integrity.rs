@@ -8,7 +8,9 @@ use trailq::generate::signing::SigningKey;
 use trailq::generate::{Options, Tamper, Tampered, Volume, write_directory};
 
 use super::aws;
-use super::support::{Folder, Run, ingest, log_files, number, number_in, rows, rows_of, sample_logs, trailq};
+use super::support::{
+    Folder, Run, gzip, inflated, ingest, log_files, number, number_in, rows, rows_of, sample_logs, trailq,
+};
 
 const BUCKET: &str = "s3://example-books-cloudtrail";
 
