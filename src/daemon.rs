@@ -151,8 +151,7 @@ impl Daemon {
             while receivers.join_next().await.is_some() {}
             let _ = dispatching.await;
         };
-        let ((), committed) = tokio::join!(receiving, committing);
-        committed
+        tokio::join!(receiving, committing).1
     }
 }
 
@@ -161,8 +160,8 @@ async fn turn_over(hand: Arc<Hand>, health: Arc<Health>, stop: CancellationToken
     health.expect("runtime", true, STUCK);
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
         health.fine("runtime");
-        for (queue, in_hand) in hand.queues.iter().zip(&hand.in_hand) {
-            hand.metrics.extended(queue.name(), in_hand.counts().extended);
+        for (queue, keeper) in hand.queues.iter().zip(&hand.keepers) {
+            hand.metrics.extended(queue.name(), keeper.counts().extended);
         }
     }
 }

@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return failed(&error),
     };
-    log_to_stderr(matches!(&command, Command::Daemon(args) if args.log_format == daemon::LogFormat::Json));
+    log_to_stderr(matches!(&command, Command::Daemon(args) if args.logs_json()));
     let stop = CancellationToken::new();
     let result = match command {
         Command::Ingest(args) => {

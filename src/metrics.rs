@@ -344,13 +344,13 @@ impl Metrics {
     }
 }
 
-/// Adds up the values of a metric on a page, over all its labels.
+/// Adds up the values of a counter or gauge on a page, over all its labels.
 pub fn sum(page: &str, name: &str) -> u64 {
-    samples(page, name).map(|(_, value)| value).sum::<f64>().max(0.0) as u64
+    samples(page, name).map(|(_, count)| count).sum()
 }
 
-/// The samples of a metric on a page: labels as they stand there, and the value.
-pub fn samples<'a>(page: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+/// The samples of a counter or gauge on a page: labels as they stand there, and the value.
+pub fn samples<'a>(page: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
     page.lines().filter_map(move |line| {
         let rest = line.strip_prefix(name)?;
         let (labels, value) = match rest.strip_prefix('{') {

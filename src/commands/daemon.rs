@@ -19,7 +19,7 @@ use crate::lake::Lake;
 use crate::metrics::{Health, Metrics, Server};
 use crate::queue::{Queue, Sqs};
 use crate::store::S3;
-pub use args::{Args, LogFormat};
+pub use args::Args;
 
 /// Runs the command; `stop` is cancelled by the first signal.
 pub async fn run(args: Args, effective: Effective, stop: CancellationToken) -> Result<ExitCode> {
@@ -33,7 +33,7 @@ pub async fn run(args: Args, effective: Effective, stop: CancellationToken) -> R
         look_at(&queue).await;
         queues.push(Arc::new(queue));
     }
-    let lake = Lake::open_or_create(&args.lake).await?;
+    let lake = Lake::open_or_create(&args.places.lake).await?;
     let checker = args.checker(&lake)?;
     let (metrics, health) = (Arc::new(Metrics::new()), Arc::new(Health::default()));
     let server = match args.metrics_address() {
@@ -76,12 +76,12 @@ async fn look_at(queue: &Sqs) {
 
 impl Args {
     fn checker(&self, lake: &Lake) -> Result<Option<Checker>> {
-        if !self.integrity {
+        if !self.integrity.integrity {
             return Ok(None);
         }
-        let mut keys = Keys::from_files(&self.public_keys)?.with_lake(lake);
-        if self.look_up_keys {
-            let profile = self.profile.clone();
+        let mut keys = Keys::from_files(&self.integrity.public_keys)?.with_lake(lake);
+        if self.integrity.look_up_keys {
+            let profile = self.aws.profile.clone();
             keys = keys.with_cloudtrail(Connect { profile, ..Connect::default() });
         }
         Ok(Some(Checker::new(keys)))

@@ -225,7 +225,9 @@ impl Dispatcher {
                     error!(error = format!("{error:#}"), "the lake could not be asked what it has");
                     self.hand.metrics.error("look_up", "lake");
                     let failed = End::Failed(Failed::later("lake"));
-                    group.iter().for_each(|object| self.works.finish(object.id, failed));
+                    for object in group {
+                        self.works.finish(object.id, failed);
+                    }
                 }
             }
         }

@@ -73,13 +73,11 @@ impl Receiver {
         self.open.wait_for(|open| *open).await.ok()?;
         loop {
             let room = self.hand.room.clone().acquire_many_owned(RECEIVE);
-            match tokio::time::timeout(ASK, room).await {
-                Ok(room) => return room.ok(),
-                Err(_) => {
-                    self.turn.advance();
-                    self.health.fine(&self.part);
-                }
+            if let Ok(room) = tokio::time::timeout(ASK, room).await {
+                return room.ok();
             }
+            self.turn.advance();
+            self.health.fine(&self.part);
         }
     }
 

@@ -191,7 +191,7 @@ def parse_digest(content):
             raise Invalid("invalid format: %s is no time" % name)
     if len({digest.get(name) is None for name in LINK}) > 1:
         raise Invalid("invalid format: half a link to the digest before")
-    if any(entry.get("hashAlgorithm", "SHA-256") != "SHA-256" for entry in digest["logFiles"]):
+    if any(entry.get("hashAlgorithm") not in (None, "SHA-256") for entry in digest["logFiles"]):
         raise Invalid("invalid format: another hash than SHA-256")
     return digest
 

@@ -1,7 +1,5 @@
 //! What a comparison can find.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDate;
 use serde::Serialize;
 

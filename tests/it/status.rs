@@ -40,8 +40,8 @@ fn integrity_and_gaps_are_told_of_a_lake_with_digests() {
         ["status", "--lake", &folder.lake(), "--metrics-address", "off", "--integrity-days", "30000"];
     let run = trailq(&[&status[..], &["--fail-on", "nothing", "--format", "json"]].concat()).expect(0);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    let states = report["integrity"].as_object().unwrap();
-    let counted: u64 = states.values().map(|count| count.as_u64().unwrap()).sum();
+    let by_state = report["integrity"].as_object().unwrap();
+    let counted: u64 = by_state.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(counted, report["log_files"].as_u64().unwrap(), "{report}");
 }
 

@@ -41,11 +41,11 @@ pub(super) async fn run(args: &Args, effective: &Effective) -> Result<ExitCode> 
         findings.extend(queue_findings(&queue).await);
     }
     let store = S3::with_options(args.store());
-    for bucket in &args.bucket {
+    for bucket in &args.places.bucket {
         findings.push(bucket_finding(&store, &bucket.name).await);
     }
-    findings.push(lake_finding(&args.lake).await);
-    if args.integrity {
+    findings.push(lake_finding(&args.places.lake).await);
+    if args.integrity.integrity {
         findings.push(keys_finding(args).await);
     }
     if options.shutdown_grace < Duration::from_secs(5) {
@@ -94,7 +94,7 @@ fn report(findings: &[Finding]) -> Result<ExitCode> {
         match outcome {
             Ok(found) => writeln!(out, "ok      {what}: {}", escape(found, true))?,
             Err(wrong) if *advice => {
-                writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?
+                writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?;
             }
             Err(wrong) => writeln!(out, "FAILED  {what}: {}\n        {hint}", escape(wrong, true))?,
         }
@@ -200,13 +200,13 @@ async fn try_lake(lake: &Lake) -> Result<String> {
 
 async fn keys_finding(args: &Args) -> Finding {
     let outcome = async {
-        let files = args.public_keys.len();
-        Keys::from_files(&args.public_keys)?;
-        if !args.look_up_keys {
+        let files = args.integrity.public_keys.len();
+        Keys::from_files(&args.integrity.public_keys)?;
+        if !args.integrity.look_up_keys {
             return Ok(format!("from {files} files; CloudTrail is not asked"));
         }
-        let region = args.region.clone();
-        let connect = Connect { region, profile: args.profile.clone(), ..Connect::default() };
+        let region = args.aws.region.clone();
+        let connect = Connect { region, profile: args.aws.profile.clone(), ..Connect::default() };
         let now = Utc::now();
         let keys =
             CloudTrail::connect(&connect).await?.list_public_keys(now - TimeDelta::days(30), now).await?;

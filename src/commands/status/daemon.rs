@@ -41,12 +41,12 @@ pub(super) fn ask(address: &str) -> Result<DaemonStatus, String> {
     }
     let ready = get(address, "/readyz").map_err(|error| format!("{error:#}"))?;
     let mut errors: Vec<(String, u64)> =
-        samples(&page, "trailq_errors_total").map(|(labels, count)| (told(labels), count as u64)).collect();
+        samples(&page, "trailq_errors_total").map(|(labels, count)| (told(labels), count)).collect();
     errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     errors.truncate(ERRORS);
     let committed = samples(&page, "trailq_s3_objects_total")
         .find(|(labels, _)| labels.contains("\"committed\""))
-        .map_or(0, |(_, count)| count as u64);
+        .map_or(0, |(_, count)| count);
     Ok(DaemonStatus {
         unready: (ready.0 != 200).then(|| ready.1.trim().replace('\n', "; ")),
         received: sum(&page, "trailq_sqs_messages_received_total"),

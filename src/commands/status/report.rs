@@ -1,7 +1,7 @@
 //! The ten lines, or the same as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 
 use anyhow::Result;
@@ -87,7 +87,7 @@ impl Report {
     fn integrity_line(&self, days: u32) -> String {
         let mut line = format!("last {days} days: {}", counts(&self.lake.integrity, "no log files"));
         if !self.lake.failures.is_empty() {
-            line.push_str(&format!(" ({})", counts(&self.lake.failures, "")));
+            let _ = write!(line, " ({})", counts(&self.lake.failures, ""));
         }
         line
     }
@@ -98,7 +98,7 @@ impl Report {
         if let Some((account, region, end)) = &self.lake.oldest_digest_end
             && *end < newest
         {
-            line.push_str(&format!("; furthest behind {account} {region}, {}", age(*end)));
+            let _ = write!(line, "; furthest behind {account} {region}, {}", age(*end));
         }
         line
     }

@@ -265,6 +265,8 @@ impl Whole<'_> {
         }
         if let (None, Some(last)) = (times.end, ends.iter().max()) {
             options.end = *last;
+            // The copy is as old as that: what came later cannot be missing from it.
+            options.now = *last;
         }
         let name = copy.bucket().to_owned();
         let bucket = Bucket::Local(copy);

@@ -154,7 +154,7 @@ impl Running {
         let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut running = Running { child, log, address: String::new() };
         let address = running.wait_for_log("metrics=\"");
-        running.address = address.split('"').next().unwrap().to_owned();
+        address.split('"').next().unwrap().clone_into(&mut running.address);
         running
     }
 
@@ -177,10 +177,6 @@ impl Running {
             assert!(ended.is_none() && started.elapsed() < PATIENCE, "no {wanted:?}, {ended:?}, in\n{log}");
             std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    pub(super) fn address(&self) -> &str {
-        &self.address
     }
 
     /// Status and body of a page.
@@ -251,8 +247,7 @@ impl Page {
             let (_, rest) = labels.split_once(&format!("{label}=\""))?;
             Some(rest.split('"').next()?.to_owned())
         };
-        let found =
-            samples(&self.0, &name).filter_map(|(labels, count)| Some((value(labels)?, count as u64)));
+        let found = samples(&self.0, &name).filter_map(|(labels, count)| Some((value(labels)?, count)));
         let mut counts = HashMap::new();
         found.for_each(|(value, count)| *counts.entry(value).or_default() += count);
         counts

@@ -123,7 +123,7 @@ fn evidence_of_a_check_can_be_verified_by_others() {
     let run = validate(&["--local", &copy, "--evidence", &bundle]).expect(1);
     assert!(run.stderr.contains("seal "), "{}", run.stderr);
     let verified = support::trailq(&["verify-evidence", &bundle]).expect(0);
-    assert!(verified.stdout.contains("hash_mismatch"), "{}", verified.stdout);
+    assert!(verified.stdout.contains("1 hash mismatch"), "{}", verified.stdout);
     let again = validate(&["--local", &copy, "--evidence", &bundle]).expect(255);
     assert!(again.stderr.contains("is there already"), "{}", again.stderr);
 }
