@@ -63,14 +63,23 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_sample_logs_are_verified_whole() {
+fn of_the_sample_logs_one_was_altered_and_one_deleted() {
     let folder = Folder::new();
     let lake = folder.lake();
-    let run = ingest(&lake, &[&sample_logs(), "--as", BUCKET]).expect(0);
-    assert_eq!((run.summary("valid"), run.summary("log files verified")), (648, 469));
-    let states =
-        rows(&lake, "SELECT integrity, integrity_reason, count(*) AS n FROM cloudtrail_logs GROUP BY 1, 2");
-    assert_eq!(states, [json!({"integrity": "verified", "integrity_reason": null, "n": 9154})]);
+    let run = ingest(&lake, &[&sample_logs(), "--as", BUCKET]).expect(1);
+    assert_eq!(
+        (run.summary("valid"), run.summary("log files verified"), run.summary("FAILED")),
+        (648, 467, 2)
+    );
+    let sql = "SELECT integrity, integrity_reason, count(*) AS n FROM log_files GROUP BY 1, 2 ORDER BY 1, 2";
+    let expected = [
+        ("failed", json!("deleted"), 1),
+        ("failed", json!("hash_mismatch"), 1),
+        ("verified", json!(null), 467),
+    ];
+    let expected =
+        expected.map(|(state, why, n)| json!({"integrity": state, "integrity_reason": why, "n": n}));
+    assert_eq!(rows(&lake, sql), expected);
     assert_eq!(number(&lake, "SELECT count(*) AS n FROM integrity_gaps"), 0);
     let again = ingest(&lake, &[&sample_logs(), "--as", BUCKET]).expect(0);
     assert_eq!((again.summary("known to be valid"), again.summary("new in the lake")), (648, 0));
@@ -134,8 +143,8 @@ fn every_kind_of_tampering_shows_in_the_state_of_the_log_file() {
         assert_eq!(whys, expected, "{kind}");
         // Rows carry the state of their file.
         let sql = "SELECT count(*) AS n FROM cloudtrail_logs e JOIN log_files f ON e.log_file = f.log_file
-                   WHERE e.integrity IS DISTINCT FROM f.integrity
-                   OR e.integrity_reason IS DISTINCT FROM f.integrity_reason";
+                   WHERE (e.integrity IS DISTINCT FROM f.integrity)
+                   OR (e.integrity_reason IS DISTINCT FROM f.integrity_reason)";
         assert_eq!(number(&folder.lake(), sql), 0, "{kind}");
     }
 }
