@@ -23,6 +23,8 @@ use tell::{Tell, Tellers};
 /// Takes the arguments of `aws cloudtrail validate-logs`, prints its lines and ends with its codes: 0 if
 /// nothing is invalid, 1 if something is, 255 if the check could not be made.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[expect(clippy::doc_markdown, reason = "the help of a flag is plain text")]
 #[command(
     after_help = "docs/validate-logs.md says what each format holds, and where this differs from the AWS CLI."
 )]
