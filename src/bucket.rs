@@ -92,28 +92,42 @@ impl Bucket {
         }
     }
 
-    /// Reads an object of at most `limit` bytes; nothing if it is not there.
-    pub async fn fetch(&self, key: &str, limit: u64) -> Result<Option<Object>> {
+    /// Reads an object of at most `limit` bytes.
+    pub async fn fetch(&self, key: &str, limit: u64) -> Result<Fetched> {
         let object = self.object(key);
-        match self {
-            Self::S3 { store, .. } => match store.fetch(&object, limit).await {
-                Ok(fetched) => Ok(Some(fetched)),
-                Err(FetchError::NotFound) => Ok(None),
-                Err(FetchError::Other(error)) => {
-                    Err(error).with_context(|| format!("fetching {}", object.uri()))
-                }
-                Err(error) => Err(error).with_context(|| format!("fetching {}", object.uri())),
-            },
-            Self::Local(local) => {
-                let stored = local.load(&object)?;
-                Ok(stored.map(|stored| Object {
-                    bytes: stored.bytes,
-                    metadata: stored.metadata,
-                    ..Object::default()
-                }))
-            }
+        let Self::S3 { store, .. } = self else { return self.load(&object) };
+        match store.fetch(&object, limit).await {
+            Ok(fetched) => Ok(Fetched::Object(fetched)),
+            Err(FetchError::NotFound) => Ok(Fetched::NotThere),
+            Err(
+                error @ (FetchError::AccessDenied(_) | FetchError::Archived(_) | FetchError::TooLarge { .. }),
+            ) => Ok(Fetched::Unreadable(error.to_string())),
+            Err(FetchError::Other(error)) => Err(error.context(format!("fetching {}", object.uri()))),
+            Err(error) => Err(error).with_context(|| format!("fetching {}", object.uri())),
         }
     }
+
+    fn load(&self, object: &ObjectRef) -> Result<Fetched> {
+        let Self::Local(local) = self else { return Ok(Fetched::NotThere) };
+        Ok(match local.load(object)? {
+            None => Fetched::NotThere,
+            Some(stored) => {
+                let (bytes, metadata) = (stored.bytes, stored.metadata);
+                Fetched::Object(Object { bytes, metadata, ..Object::default() })
+            }
+        })
+    }
+}
+
+/// What came of reading an object.
+#[derive(Debug)]
+pub enum Fetched {
+    /// It is here.
+    Object(Object),
+    /// The bucket does not have it.
+    NotThere,
+    /// It is there and may not or cannot be read, and would not be the next time either.
+    Unreadable(String),
 }
 
 /// One level of a copy, as S3 would list it.

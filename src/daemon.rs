@@ -23,12 +23,13 @@ mod receive;
 mod works;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -83,10 +84,11 @@ impl Daemon {
         let acknowledged = CancellationToken::new();
         let acknowledging = tokio::spawn(acknowledge::acknowledge(hand.clone(), done, acknowledged.clone()));
         let working = self.work(hand.clone(), options.clone(), stop.clone());
+        let stopped_at = Arc::new(OnceLock::new());
         let grace = async {
             stop.cancelled().await;
-            info!("stopping: what is in hand is finished or handed back");
-            tokio::time::sleep(options.shutdown_grace.saturating_sub(HANDING_BACK)).await;
+            let stopped_at = *stopped_at.get_or_init(Instant::now);
+            tokio::time::sleep_until(stopped_at + options.shutdown_grace.saturating_sub(HANDING_BACK)).await;
         };
         let outcome = tokio::select! {
             outcome = working => outcome,
@@ -97,7 +99,8 @@ impl Daemon {
         };
         hand.hand_back_all();
         acknowledged.cancel();
-        let _ = tokio::time::timeout(HANDING_BACK, acknowledging).await;
+        let deadline = *stopped_at.get_or_init(Instant::now) + options.shutdown_grace.max(HANDING_BACK);
+        let _ = tokio::time::timeout_at(deadline, acknowledging).await;
         let totals = metrics.totals();
         info!(received = totals.received, deleted = totals.deleted, returned = totals.returned, "stopped");
         outcome.map(|()| totals)
@@ -121,6 +124,8 @@ impl Daemon {
             lake: lake.clone(),
             options: options.clone(),
             health: health.clone(),
+            turn: turn.clone(),
+            begun: 0,
             refused: HashSet::new(),
         };
         let auditor = Auditor {
@@ -139,23 +144,25 @@ impl Daemon {
         } else {
             drop(auditor);
         }
-        receivers.spawn(turn_over(health, stop.clone()));
+        receivers.spawn(turn_over(hand, health, stop.clone()));
         let dispatching = tokio::spawn(dispatcher.run(arriving, stop.clone()));
         let committing = committer.run(loaders, stop.clone());
         let receiving = async {
             while receivers.join_next().await.is_some() {}
             let _ = dispatching.await;
         };
-        let ((), committed) = tokio::join!(receiving, committing);
-        committed
+        tokio::join!(receiving, committing).1
     }
 }
 
-/// Says that the runtime turns.
-async fn turn_over(health: Arc<Health>, stop: CancellationToken) {
+/// Says that the runtime turns, and how often visibility was extended.
+async fn turn_over(hand: Arc<Hand>, health: Arc<Health>, stop: CancellationToken) {
     health.expect("runtime", true, STUCK);
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
         health.fine("runtime");
+        for (queue, keeper) in hand.queues.iter().zip(&hand.keepers) {
+            hand.metrics.extended(queue.name(), keeper.counts().extended);
+        }
     }
 }
 

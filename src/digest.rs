@@ -321,6 +321,11 @@ impl PublicKeys {
         self.keys.extend(other.keys);
     }
 
+    /// The names by which keys are found.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &String> {
+        self.keys.keys()
+    }
+
     /// Returns the key of that fingerprint.
     pub fn get(&self, fingerprint: &str) -> Option<&PublicKey> {
         self.keys.get(fingerprint)

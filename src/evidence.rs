@@ -114,4 +114,6 @@ enum Line {
     },
     /// A log file that no valid digest lists.
     Unlisted { bucket: String, key: String, sha256: Option<String>, verdict: String, detail: Option<String> },
+    /// Something else that was found: a gap, a link that does not fit.
+    Note { finding: serde_json::Value },
 }

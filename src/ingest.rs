@@ -15,7 +15,7 @@ pub mod scan;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -27,9 +27,10 @@ use tracing::warn;
 
 use crate::lake::{Lake, LogFileId};
 use crate::log_file::Limits;
+use crate::quarantine;
 use crate::source::FoundDigest;
 use crate::source::{self, Candidate, Filter, Ignored, Place};
-use crate::store::S3;
+use crate::store::{S3, read_local};
 use digests::{Desk, DigestOptions};
 use load::{Job, LoadOptions, Loaders, Work};
 pub use progress::{Failure, Progress, Summary};
@@ -94,10 +95,11 @@ pub async fn run(
     };
     let (to_check, digests) = mpsc::channel(LOOK_UP);
     let lister = list(options.clone(), store.clone(), ignored.clone(), desk.as_ref().map(|_| to_check));
-    let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), stop.clone());
+    let reappeared = Reappeared::default();
+    let sift = sift(lake.cloned(), lister, to_fetch, progress.clone(), reappeared.clone(), stop.clone());
     let outcome = match writes {
         Some(lake) => {
-            let run = Run { lake, options, store, desk: desk.clone(), progress, stop };
+            let run = Run { lake, options, store, desk: desk.clone(), reappeared, progress, stop };
             let (sifted, loaded) = tokio::join!(sift, run.load_all(candidates, digests));
             let outcome = loaded.and(sifted);
             match outcome {
@@ -134,6 +136,7 @@ async fn sift(
     (mut candidates, lister): (mpsc::Receiver<Candidate>, tokio::task::JoinHandle<Result<()>>),
     wanted: mpsc::Sender<Candidate>,
     progress: Arc<Progress>,
+    reappeared: Reappeared,
     stop: CancellationToken,
 ) -> Result<()> {
     let mut met = HashSet::new();
@@ -158,6 +161,10 @@ async fn sift(
             }
             progress.found(candidate.size);
             match known {
+                Some(0) if candidate.size > 0 => {
+                    progress.known(candidate.size);
+                    reappeared.lock().unwrap_or_else(PoisonError::into_inner).push(candidate);
+                }
                 Some(size) => {
                     if size != candidate.size {
                         let log_file = &candidate.log_file;
@@ -195,12 +202,16 @@ async fn count(mut candidates: mpsc::Receiver<Candidate>) {
     while candidates.recv().await.is_some() {}
 }
 
+/// Log files of which the ledger knows no bytes: a digest listed them, and they were not there.
+type Reappeared = Arc<Mutex<Vec<Candidate>>>;
+
 /// What the steps of a run that writes share.
 struct Run<'a> {
     lake: &'a Lake,
     options: &'a Options,
     store: Arc<S3>,
     desk: Option<Desk>,
+    reappeared: Reappeared,
     progress: &'a Arc<Progress>,
     stop: &'a CancellationToken,
 }
@@ -229,6 +240,7 @@ impl Run<'_> {
 
     /// Judges what is in the lake now, and looks for what digests miss, until there is nothing more to say.
     async fn conclude(&self) -> Result<()> {
+        self.read_reappeared().await?;
         let Some(desk) = &self.desk else { return Ok(()) };
         for _ in 0..digests::ROUNDS {
             let found = desk.conclude().await.context("comparing log files and digests")?;
@@ -245,6 +257,29 @@ impl Run<'_> {
             };
             let ((), outcome) = tokio::join!(sending, self.commit(loaders));
             outcome?;
+        }
+        Ok(())
+    }
+
+    /// Reads log files that were missing when a digest listed them.
+    async fn read_reappeared(&self) -> Result<()> {
+        let reappeared = std::mem::take(&mut *self.reappeared.lock().unwrap_or_else(PoisonError::into_inner));
+        for candidate in reappeared {
+            let limits = &self.options.limits;
+            let bytes = match &candidate.place {
+                Place::S3(object) => self.store.get(object, limits.compressed).await,
+                Place::Local(path) => read_local(path, limits.compressed),
+            };
+            match bytes {
+                Ok(bytes) => {
+                    let found = quarantine::found(self.lake, &candidate.log_file, bytes, limits).await?;
+                    if let (Some(desk), Some(key), true) = (&self.desk, &candidate.key, found.pieces > 0) {
+                        desk.touch(key.date);
+                    }
+                    self.progress.reappeared(found.pieces);
+                }
+                Err(error) => self.progress.failed(&candidate.log_file, &error),
+            }
         }
         Ok(())
     }

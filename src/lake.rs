@@ -337,10 +337,11 @@ impl Lake {
             add_missing(&mut digests.files, commit.pointers.digests);
         }
         let facts = Facts::of(&self.inner.tables, &ledger, &odd, &digests);
+        let verdicts = derived::Cache::default();
         let view = |kind: Kind, state: TableState| -> Result<TableView> {
             let root = table(kind).log_store.root_url();
             let provider = LakeTable::new(kind, root, &state.schema, &state.files)?
-                .with_derived(Derived::new(kind, facts.clone()));
+                .with_derived(Derived::new(kind, facts.clone(), verdicts.clone()));
             Ok(TableView { version: state.version, files: state.files.into(), provider: Arc::new(provider) })
         };
         Ok(View {

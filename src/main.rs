@@ -49,16 +49,22 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = Command::parse();
-    log_to_stderr();
+    let (command, effective) = match trailq::config::parse::<Command>() {
+        Ok(parsed) => parsed,
+        Err(error) => return failed(&error),
+    };
+    log_to_stderr(matches!(&command, Command::Daemon(args) if args.logs_json()));
     let stop = CancellationToken::new();
     let result = match command {
         Command::Ingest(args) => {
-            stop_on_signal(stop.clone());
+            stop_on_signal(stop.clone(), "what has been read is still committed");
             Box::pin(ingest::run(args, stop)).await
         }
         Command::Demo(args) => Box::pin(demo::run(args)).await,
-        Command::Daemon(args) => Box::pin(daemon::run(args)).await,
+        Command::Daemon(args) => {
+            stop_on_signal(stop.clone(), "what is in hand is finished or handed back");
+            Box::pin(daemon::run(args, effective, stop)).await
+        }
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::ValidateLogs(args) => Box::pin(validate_logs::run(args)).await,
         Command::VerifyEvidence(args) => Box::pin(verify_evidence::run(args)).await,
@@ -69,14 +75,17 @@ async fn main() -> ExitCode {
         Command::Query(args) => Box::pin(query::run(args)).await,
         Command::Generate(args) => generate::run(args),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {}", told(&error));
-        ExitCode::from(2)
-    })
+    result.unwrap_or_else(|error| failed(&error))
 }
 
-/// Warnings, and how an ingest run is getting on where no terminal shows it.
-const DEFAULT_LOG: &str = "warn,trailq::commands::ingest=info";
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", told(error));
+    ExitCode::from(2)
+}
+
+/// Warnings, how an ingest run is getting on where no terminal shows it, and what the daemon does.
+const DEFAULT_LOG: &str =
+    "warn,trailq::commands::ingest=info,trailq::commands::daemon=info,trailq::daemon=info";
 
 /// An error with its causes, each once: some of them repeat their own cause in their words. Names of files
 /// and answers of servers are in it, so what a terminal would obey is spelt out.
@@ -92,7 +101,7 @@ fn told(error: &anyhow::Error) -> String {
     trailq::output::escape(&told, true).into_owned()
 }
 
-fn log_to_stderr() {
+fn log_to_stderr(json: bool) {
     // The kernel crate reports a table that does not exist yet as an error.
     let quiet = ",delta_kernel=off,buoyant_kernel=off";
     let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned());
@@ -100,14 +109,18 @@ fn log_to_stderr() {
         .unwrap_or_else(|_| EnvFilter::new(format!("warn{quiet}")));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_target(false).with_ansi(terminal && trailq::output::wants_color()).init();
+    if json {
+        log.json().flatten_event(true).with_ansi(false).init();
+    } else {
+        log.with_target(false).with_ansi(terminal && trailq::output::wants_color()).init();
+    }
 }
 
 /// The first signal asks for an orderly end, the second ends at once. Nothing is lost either way.
-fn stop_on_signal(stop: CancellationToken) {
+fn stop_on_signal(stop: CancellationToken, meanwhile: &'static str) {
     tokio::spawn(async move {
         signal().await;
-        tracing::warn!("stopping: what has been read is still committed; a second signal ends at once");
+        tracing::warn!("stopping: {meanwhile}; a second signal ends at once");
         stop.cancel();
         signal().await;
         std::process::exit(130);

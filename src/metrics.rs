@@ -263,8 +263,10 @@ impl Metrics {
         };
     }
 
-    pub(crate) fn extended(&self, queue: &str) {
-        self.extensions.get_or_create(&of_queue(queue)).inc();
+    /// How often visibility was extended for a queue since the daemon began.
+    pub(crate) fn extended(&self, queue: &str, times: u64) {
+        let counter = self.extensions.get_or_create_owned(&of_queue(queue));
+        counter.inc_by(times.saturating_sub(counter.get()));
     }
 
     pub(crate) fn object_seen(&self) {
@@ -342,13 +344,13 @@ impl Metrics {
     }
 }
 
-/// Adds up the values of a metric on a page, over all its labels.
+/// Adds up the values of a counter or gauge on a page, over all its labels.
 pub fn sum(page: &str, name: &str) -> u64 {
-    samples(page, name).map(|(_, value)| value).sum::<f64>().max(0.0) as u64
+    samples(page, name).map(|(_, count)| count).sum()
 }
 
-/// The samples of a metric on a page: labels as they stand there, and the value.
-pub fn samples<'a>(page: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+/// The samples of a counter or gauge on a page: labels as they stand there, and the value.
+pub fn samples<'a>(page: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
     page.lines().filter_map(move |line| {
         let rest = line.strip_prefix(name)?;
         let (labels, value) = match rest.strip_prefix('{') {

@@ -86,6 +86,31 @@ pub async fn replay(lake: &Lake, ids: &[String], options: &Options) -> Result<Re
     bail!("other writers keep changing the same log files: try again")
 }
 
+/// Puts a log file into the lake that was put down as missing, and has been found after all.
+pub(crate) async fn found(lake: &Lake, log_file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Replayed> {
+    let filter = QuarantineFilter {
+        reason: Some("missing".to_owned()),
+        log_files: Some(vec![log_file.to_owned()]),
+        ..QuarantineFilter::default()
+    };
+    let mut replayed = Replayed::default();
+    let pieces = lake.quarantined(&filter).await?;
+    let Some(ledger) = lake.ledger(&[log_file]).await?.pop().filter(|_| !pieces.is_empty()) else {
+        return Ok(replayed);
+    };
+    let (group, limits) = (Group { ledger, pieces, others: vec![], fetched: Some(bytes) }, limits.clone());
+    let again = tokio::task::spawn_blocking(move || group.read(&limits)).await??;
+    let mut batch = Batch::default();
+    take(lake, again, &mut batch, &mut Replayed::default(), &mut replayed);
+    if !batch.files.is_empty() {
+        let committed = lake.commit(vec![lake.writer().write(batch).await?]).await?;
+        replayed.pieces += committed.resolved;
+        replayed.events += committed.events;
+        replayed.quarantined += committed.quarantined;
+    }
+    Ok(replayed)
+}
+
 /// Pieces by log file, in batches that fit into memory.
 fn batches(pieces: Vec<Quarantined>) -> Vec<Vec<Quarantined>> {
     let mut by_log_file: BTreeMap<String, Vec<Quarantined>> = BTreeMap::new();
@@ -176,10 +201,8 @@ async fn groups(lake: &Lake, pieces: Vec<Quarantined>, options: &Options) -> Res
     let refetch = options.refetch.is_some();
     let wanted: HashSet<String> = pieces.iter().map(|piece| piece.id.clone()).collect();
     // A file that is fetched again as a whole takes the place of all that quarantine has of it.
-    let (ids, log_files) = match refetch {
-        true => (None, Some(names.clone())),
-        false => (Some(wanted.iter().cloned().collect()), None),
-    };
+    let (ids, log_files) =
+        if refetch { (None, Some(names.clone())) } else { (Some(wanted.iter().cloned().collect()), None) };
     let filter = QuarantineFilter { ids, log_files, bytes: !refetch, ..QuarantineFilter::default() };
     let mut by_log_file: HashMap<String, (Vec<Quarantined>, Vec<Quarantined>)> = HashMap::new();
     for piece in lake.quarantined(&filter).await? {
@@ -202,18 +225,15 @@ async fn groups(lake: &Lake, pieces: Vec<Quarantined>, options: &Options) -> Res
 /// The log file as it is where it came from.
 async fn fetch(s3: &S3, group: &Group, limits: &Limits) -> Result<Vec<u8>> {
     let entry = &group.ledger;
-    match (&entry.bucket, &entry.key) {
-        (Some(bucket), Some(key)) => {
-            let object =
-                ObjectRef { bucket: bucket.clone(), key: key.clone(), version_id: entry.version_id.clone() };
-            s3.get(&object, limits.compressed).await
-        }
-        _ => {
-            let (path, limit) = (entry.log_file.clone(), limits.compressed);
-            let read = move || read_local(std::path::Path::new(&path), limit);
-            tokio::task::spawn_blocking(read).await.context("reading a file")?
-        }
+    let limit = limits.compressed;
+    if let (Some(bucket), Some(key)) = (&entry.bucket, &entry.key) {
+        let version_id = entry.version_id.clone();
+        let object = ObjectRef { bucket: bucket.clone(), key: key.clone(), version_id };
+        return s3.get(&object, limit).await;
     }
+    let path = entry.log_file.clone();
+    let read = move || read_local(std::path::Path::new(&path), limit);
+    tokio::task::spawn_blocking(read).await.context("reading a file")?
 }
 
 fn failed(piece: &Quarantined, reason: &str, detail: impl Into<String>) -> Failed {

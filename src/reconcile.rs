@@ -11,6 +11,7 @@ mod digests;
 mod findings;
 mod gaps;
 mod late;
+mod ledger;
 mod repair;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,9 +22,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::bucket::{Bucket, Day, Kind, Wanted, WantedKind, days};
 use crate::integrity::{Checker, LogFileFact};
-use crate::lake::{Dates, Facts, Lake};
+use crate::lake::Lake;
 use crate::log_file::Limits;
-use crate::object::LogKey;
+use crate::object::{LogKey, ObjectRef};
 use crate::store::Listed;
 pub use findings::{DayReport, Finding, Section, Totals};
 pub use repair::{Repaired, repair};
@@ -54,7 +55,7 @@ type Place = (String, String, String);
 pub struct Reconciler {
     bucket: Bucket,
     prefix: String,
-    facts: Option<Facts>,
+    ledger: ledger::Ledger,
     checker: Checker,
     options: Options,
     now: DateTime<Utc>,
@@ -112,7 +113,7 @@ impl Reconciler {
             ended: false,
             bucket,
             prefix,
-            facts,
+            ledger: ledger::Ledger::new(facts),
             checker,
             options,
             now,
@@ -142,8 +143,8 @@ impl Reconciler {
         self.late.settle(&evidence, self.now, &mut report);
         self.late.flush_before(date, &mut report);
         self.gaps.day(&evidence, date, &mut report);
-        let present = self.present(date).await?;
-        let ledger = self.ledger(date).await?;
+        let present = self.present(date, &mut report).await?;
+        let ledger = self.ledger_of(date).await?;
         let hashes = if self.options.deep { self.hashes(&present).await? } else { HashMap::new() };
         let day = compare::Compared { date, present, ledger, hashes };
         self.compare(&day, &evidence, &mut report);
@@ -170,21 +171,26 @@ impl Reconciler {
     }
 
     /// The log files of a day that the bucket has, by address.
-    async fn present(&self, date: NaiveDate) -> Result<BTreeMap<String, Listed>> {
+    async fn present(&self, date: NaiveDate, report: &mut DayReport) -> Result<BTreeMap<String, Listed>> {
         let none = Vec::new();
         let days = self.logs.get(&date).unwrap_or(&none);
         let listing = futures::stream::iter(days).map(async |day| self.bucket.objects(&day.folder).await);
         let listed: Vec<Vec<Listed>> = listing.buffered(REQUESTS).try_collect().await?;
-        let objects = listed.into_iter().flatten();
-        let logs = objects.filter(|object| LogKey::parse(&object.key).is_some());
-        Ok(logs.map(|object| (self.bucket.object(&object.key).uri(), object)).collect())
+        let mut present = BTreeMap::new();
+        for listed in listed.into_iter().flatten() {
+            let object = self.bucket.object(&listed.key);
+            match LogKey::parse(&listed.key) {
+                Some(_) => drop(present.insert(object.uri(), listed)),
+                None => tell_foreign(&object, report),
+            }
+        }
+        Ok(present)
     }
 
     /// What the ledger says of the log files of a day, by address.
-    async fn ledger(&self, date: NaiveDate) -> Result<HashMap<String, LogFileFact>> {
-        let Some(facts) = &self.facts else { return Ok(HashMap::new()) };
+    async fn ledger_of(&mut self, date: NaiveDate) -> Result<HashMap<String, LogFileFact>> {
         let mut ledger = HashMap::new();
-        for mut fact in facts.log_files(&Dates::of([date..=date])).await? {
+        for mut fact in self.ledger.log_files(date).await? {
             let Some(address) = self.address_here(&fact.log_file) else { continue };
             fact.log_file.clone_from(&address);
             ledger.insert(address, fact);
@@ -209,6 +215,13 @@ impl Reconciler {
             && (accounts.is_empty() || accounts.contains(&parsed.account_id))
             && (regions.is_empty() || regions.contains(&parsed.region));
         wanted.then(|| self.bucket.object(key).uri())
+    }
+}
+
+/// Tells of an object that is neither log file nor digest. Folders are empty objects of the console.
+fn tell_foreign(object: &ObjectRef, report: &mut DayReport) {
+    if !object.key.ends_with('/') {
+        report.add(Finding::new(Section::Foreign, object.uri()));
     }
 }
 

@@ -21,6 +21,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::lake::Lake;
 
+mod distinct;
 mod error;
 mod functions;
 mod json_path;
@@ -88,10 +89,18 @@ impl Session {
     ///
     /// A record without a readable event time is in the range if its date is.
     pub fn between(tables: Tables, range: TimeRange) -> anyhow::Result<Self> {
+        Self::open(tables, range, false)
+    }
+
+    /// The same; with `distinct`, `cloudtrail_logs` has each event once, though several trails may have
+    /// delivered it, as the table `distinct_events` has it always.
+    pub fn open(tables: Tables, range: TimeRange, distinct: bool) -> anyhow::Result<Self> {
         let context = SessionContext::new_with_state(state());
         sources::register_stores(&tables, &context)?;
-        let view = view::cloudtrail_logs(&tables.events, range)?;
+        let view = view::cloudtrail_logs(&tables.events, range, distinct)?;
         context.register_table(CLOUDTRAIL_LOGS, Arc::new(ViewTable::new(view, None)))?;
+        let once = view::distinct_events(&tables.events)?;
+        context.register_table("distinct_events", Arc::new(ViewTable::new(once, None)))?;
         context.register_table("events", tables.events)?;
         let others = [
             ("log_files", tables.log_files),
@@ -181,7 +190,11 @@ async fn plan(
 }
 
 fn state() -> SessionState {
-    let mut state = SessionStateBuilder::new().with_config(config()).with_default_features().build();
+    let mut state = SessionStateBuilder::new()
+        .with_config(config())
+        .with_default_features()
+        .with_query_planner(Arc::new(distinct::Planner))
+        .build();
     functions::register(&mut state);
     state
 }

@@ -28,6 +28,9 @@ pub(super) struct Source {
     /// Only events before then
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Each event once, though two trails may have delivered it in two log files
+    #[arg(long)]
+    distinct: bool,
 }
 
 /// Where and how the answer is written.
@@ -80,7 +83,7 @@ impl Source {
         } else {
             sources::open_files(&self.from).await?
         };
-        Session::between(tables, range)
+        Session::open(tables, range, self.distinct)
     }
 
     fn range(&self) -> Result<TimeRange> {

@@ -250,6 +250,9 @@ fn rows(summary: &Summary, args: &Args) -> Vec<(String, String)> {
     if summary.changed > 0 {
         row("    of them changed since", thousands(summary.changed));
     }
+    if summary.reappeared > 0 {
+        row("    of them missing before, now read", thousands(summary.reappeared));
+    }
     if args.dry_run {
         row("  would be ingested", thousands(summary.found - summary.known));
     } else {
@@ -405,7 +408,7 @@ fn count_rate(count: u64, elapsed: Duration) -> u64 {
 }
 
 /// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -130,7 +130,11 @@ fn short(ids: &[&str]) -> usize {
 }
 
 fn pieces(number: u64) -> String {
-    format!("{number} {}", if number == 1 { "piece" } else { "pieces" })
+    counted(number, "piece")
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `3 pieces: 2 invalid_json, 1 damaged_gzip`, most frequent first.

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Wanted;
 use crate::cloudtrail::Connect;
+use crate::digest::PublicKeys;
 use crate::integrity::{self, Checker, Keys};
 use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::output;
 use crate::reconcile::{Options, Reconciler, Repaired, repair};
-use crate::validation::PUBLIC_KEYS_FILE;
+use crate::validation::{PUBLIC_KEYS_FILE, read_public_keys};
 use tell::{Format, Teller};
 
 /// Compare the bucket, its digests and the lake
@@ -149,31 +150,29 @@ impl Args {
         Lake::open(location).await.map(Some)
     }
 
+    /// The keys that were named, or those beside a copy; those that the lake remembers; CloudTrail's.
     async fn keys(&self, source: &str, lake: Option<&Lake>) -> Result<Keys> {
         let is_bucket = source.starts_with("s3://");
-        let mut files = self.public_keys.clone();
+        let mut known = PublicKeys::default();
+        for file in &self.public_keys {
+            known.extend(read_public_keys(file)?);
+        }
         let beside = Path::new(source).join(PUBLIC_KEYS_FILE);
-        if files.is_empty() && !is_bucket && beside.exists() {
-            files.push(beside);
+        let from_copy = self.public_keys.is_empty() && !is_bucket && beside.exists();
+        if from_copy {
+            known.extend(read_public_keys(&beside)?);
         }
-        let mut keys = Keys::from_files(&files)?;
-        match lake {
-            Some(lake) if self.repair => keys = keys.with_lake(lake),
+        let keys = match lake {
+            // Whoever made the copy may have made the keys beside it: the lake is not to trust them from now on.
+            Some(lake) if self.repair && !from_copy => Keys::of(known).with_lake(lake),
             Some(lake) => {
-                // Only looking: what is found out is not written down.
-                let mut known = integrity::remembered(lake).await?;
-                for file in &files {
-                    known.extend(crate::validation::read_public_keys(file)?);
-                }
-                keys = Keys::of(known);
+                known.extend(integrity::remembered(lake).await?);
+                Keys::of(known)
             }
-            None => {}
-        }
-        Ok(if is_bucket && self.public_keys.is_empty() {
-            keys.with_cloudtrail(Connect::default())
-        } else {
-            keys
-        })
+            None => Keys::of(known),
+        };
+        let asks = is_bucket && self.public_keys.is_empty();
+        Ok(if asks { keys.with_cloudtrail(Connect::default()) } else { keys })
     }
 }
 

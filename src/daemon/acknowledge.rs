@@ -64,7 +64,7 @@ async fn finish(hand: &Hand, queue: usize, action: Action, done: Vec<Done>) {
         done.into_iter().map(|one| (one.held, one.delivery)).unzip();
     let results = match action {
         Action::Leave => held.iter().map(|_| Ok(())).collect(),
-        Action::HandBack(_, Duration::ZERO) => hand.in_hand[queue].hand_back(held).await,
+        Action::HandBack(_, Duration::ZERO) => hand.keepers[queue].hand_back(held).await,
         Action::HandBack(_, after) => {
             let messages: Vec<Message> = held.iter().map(|held| (**held).clone()).collect();
             // Nobody extends them any more from here on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -18,6 +18,9 @@ use crate::metrics::{Health, Metrics};
 
 /// The pause after a failed commit, the first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(2));
+
+/// Failed commits in a row, half an hour of them, after which it is better to begin anew.
+const GIVEN_UP_AFTER: u32 = 20;
 
 /// The one who commits.
 pub(super) struct Committer {
@@ -41,6 +44,10 @@ impl Committer {
             let (staged, done) = self.written(loaded);
             if !done.is_empty() {
                 self.commit(staged, done, &stop).await;
+            }
+            if self.failures >= GIVEN_UP_AFTER {
+                stop.cancel();
+                bail!("{} commits in a row failed: started anew, it may open the lake afresh", self.failures);
             }
         }
         // If this is before its time, a loader is broken, and with it the whole.

@@ -13,6 +13,7 @@ use super::fetch::{Fetcher, Wanted};
 use super::hand::{Failed, Hand, Ticket};
 use super::works::{End, Works};
 use super::{ForeignMessages, Options};
+use crate::ingest::load::Turn;
 use crate::lake::{DigestStatus, Lake, LogFileId};
 use crate::metrics::Health;
 use crate::notification::{self, Announced, Notification};
@@ -62,6 +63,9 @@ pub(super) struct Dispatcher {
     pub(super) lake: Lake,
     pub(super) options: Arc<Options>,
     pub(super) health: Arc<Health>,
+    pub(super) turn: Turn,
+    /// Objects begun since the last turn.
+    pub(super) begun: usize,
     /// Buckets that digests name and that are not allowed, each told once.
     pub(super) refused: HashSet<String>,
 }
@@ -80,10 +84,21 @@ impl Dispatcher {
                 }
             }
             let wanted = self.unknown(wanted, &stop).await;
+            self.begun += wanted.len();
             self.fetcher.fetch(wanted, &stop).await;
+            self.make_room();
             self.health.fine("dispatch");
         }
         self.fetcher.finish().await;
+    }
+
+    /// Lets a batch be written before the messages in hand are too many: while it is committed, others
+    /// are received and fetched.
+    fn make_room(&mut self) {
+        if self.begun >= self.options.max_in_hand / 2 {
+            self.begun = 0;
+            self.turn.advance();
+        }
     }
 
     fn message(&self, ticket: Ticket, body: &str, wanted: &mut Vec<Wanted>) {
@@ -210,7 +225,9 @@ impl Dispatcher {
                     error!(error = format!("{error:#}"), "the lake could not be asked what it has");
                     self.hand.metrics.error("look_up", "lake");
                     let failed = End::Failed(Failed::later("lake"));
-                    group.iter().for_each(|object| self.works.finish(object.id, failed));
+                    for object in group {
+                        self.works.finish(object.id, failed);
+                    }
                 }
             }
         }

@@ -80,7 +80,7 @@ pub(super) struct Ticket {
 /// All messages in hand.
 pub(super) struct Hand {
     pub(super) queues: Vec<Arc<dyn Queue>>,
-    pub(super) in_hand: Vec<InHand>,
+    pub(super) keepers: Vec<InHand>,
     deliveries: Mutex<HashMap<u64, Arc<Delivery>>>,
     pub(super) room: Arc<Semaphore>,
     done: mpsc::UnboundedSender<Done>,
@@ -98,7 +98,7 @@ impl Hand {
         let (done, receiver) = mpsc::unbounded_channel();
         let visibility = options.visibility_timeout;
         let hand = Hand {
-            in_hand: queues.iter().map(|queue| InHand::new(queue.clone(), visibility)).collect(),
+            keepers: queues.iter().map(|queue| InHand::new(queue.clone(), visibility)).collect(),
             queues,
             deliveries: Mutex::default(),
             room: Arc::new(Semaphore::new(options.max_in_hand)),
@@ -122,7 +122,7 @@ impl Hand {
         let since = message.received_at;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (message_id, receive_count) = (message.message_id.clone(), message.receive_count);
-        let held = Mutex::new(Some(self.in_hand[queue].take(message)));
+        let held = Mutex::new(Some(self.keepers[queue].take(message)));
         let state = Mutex::new(State { open: 1, ..State::default() });
         let delivery = Delivery { id, queue, held, message_id, receive_count, state, _room: room };
         let delivery = Arc::new(delivery);

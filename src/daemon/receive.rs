@@ -1,7 +1,7 @@
 //! Receiving: messages from a queue into hand, as long as there is room.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -21,6 +21,8 @@ const RECEIVE: u32 = 10;
 const LAST_RECEIVE: Duration = Duration::from_secs(1);
 /// How often a batch is asked for while there is no room for more messages.
 const ASK: Duration = Duration::from_secs(1);
+/// The time that an empty answer takes at least.
+const EMPTY: Duration = Duration::from_millis(200);
 /// The pause after a failed receive, the first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
@@ -39,24 +41,29 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut failures = 0;
-        while let Some(Some(room)) = stop.run_until_cancelled(self.room()).await {
+        loop {
+            let Some(Some(room)) = stop.run_until_cancelled(self.room()).await else { return };
+            let asked = Instant::now();
             let Some(received) = self.receive(&stop).await else { return };
-            match received {
+            let pause = match received {
                 Ok(messages) => {
                     failures = 0;
                     self.health.fine(&self.part);
+                    let empty = messages.is_empty();
                     if !self.take(messages, room).await {
                         return;
                     }
+                    // A queue that is not told to wait would be asked without end.
+                    if empty { EMPTY.saturating_sub(asked.elapsed()) } else { Duration::ZERO }
                 }
                 Err(error) => {
                     failures += 1;
                     self.failed(&error);
-                    let pause = jittered(PAUSES, failures);
-                    if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                        return;
-                    }
+                    jittered(PAUSES, failures)
                 }
+            };
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
             }
         }
     }
@@ -66,13 +73,11 @@ impl Receiver {
         self.open.wait_for(|open| *open).await.ok()?;
         loop {
             let room = self.hand.room.clone().acquire_many_owned(RECEIVE);
-            match tokio::time::timeout(ASK, room).await {
-                Ok(room) => return room.ok(),
-                Err(_) => {
-                    self.turn.advance();
-                    self.health.fine(&self.part);
-                }
+            if let Ok(room) = tokio::time::timeout(ASK, room).await {
+                return room.ok();
             }
+            self.turn.advance();
+            self.health.fine(&self.part);
         }
     }
 

@@ -52,7 +52,7 @@ impl Works {
     /// The message that announced it first.
     pub(super) fn message_id(&self, id: LogFileId) -> String {
         let waiting = self.waiting();
-        waiting.get(&id).and_then(|tickets| tickets.first()).map(Ticket::message_id).unwrap_or("").to_owned()
+        waiting.get(&id).and_then(|tickets| tickets.first()).map_or("", Ticket::message_id).to_owned()
     }
 
     /// Tells all who wait. The first has brought it; to the others it is a duplicate.

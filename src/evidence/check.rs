@@ -12,7 +12,7 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 
 use super::{HASH_MISMATCH, Line, VALID, members, unpack};
-use crate::digest::PublicKeys;
+use crate::digest::{Digest, LogFileEntry, PublicKeys};
 use crate::object::ObjectRef;
 use crate::validation::{self, CheckedDigest, StoredObject};
 
@@ -206,6 +206,7 @@ impl Check<'_> {
                 Line::Digest { .. } => last_digest = self.digest(line)?,
                 Line::LogFile { .. } => self.log_file(&line, &last_digest),
                 Line::Unlisted { verdict, .. } => count(&mut self.report.log_files, &verdict),
+                Line::Note { .. } => {}
             }
         }
         self.end_of_digest();
@@ -252,7 +253,12 @@ impl Check<'_> {
         }
         let bytes = fs::read(self.bundle.join(name)).map_err(|error| error.to_string())?;
         let stored = StoredObject { bytes, metadata };
-        validation::check_digest(object, &stored, &self.keys).map_err(|invalid| invalid.error.to_string())
+        let checked = validation::check_digest(object, &stored, &self.keys);
+        let checked = checked.map_err(|invalid| invalid.error.to_string())?;
+        match oddity(&checked.digest) {
+            Some(odd) => Err(format!("invalid format: {odd}")),
+            None => Ok(checked),
+        }
     }
 
     fn take(&mut self, address: &str, checked: CheckedDigest) {
@@ -333,6 +339,25 @@ impl Check<'_> {
             count(&mut self.report.links, told);
         }
     }
+}
+
+/// What no digest of CloudTrail's is like, though its signature may hold.
+fn oddity(digest: &Digest) -> Option<&'static str> {
+    if digest.start().is_none() || digest.end().is_none() {
+        return Some("a time that is none");
+    }
+    let link = [
+        &digest.previous_digest_s3_bucket,
+        &digest.previous_digest_s3_object,
+        &digest.previous_digest_hash_value,
+        &digest.previous_digest_signature,
+    ];
+    let parts = link.iter().filter(|part| part.is_some()).count();
+    if parts > 0 && parts < link.len() {
+        return Some("half a link to the digest before");
+    }
+    let other = |entry: &LogFileEntry| entry.hash_algorithm.as_deref().is_some_and(|name| name != "SHA-256");
+    digest.log_files.iter().any(other).then_some("another hash than SHA-256")
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, what: &str) {

@@ -32,6 +32,7 @@ SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 # SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL }, without its own tag and length.
 RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d0101010500")
 TEXTS = ["digestStartTime", "digestEndTime", "digestS3Bucket", "digestS3Object", "digestPublicKeyFingerprint"]
+LINK = ["previousDigestS3Bucket", "previousDigestS3Object", "previousDigestHashValue", "previousDigestSignature"]
 PIECE = 1 << 20
 # No digest is nearly as long; what inflates to more is no digest.
 LONGEST_DIGEST = 1 << 30
@@ -153,14 +154,14 @@ def verify_signature(pkcs1, signature, text):
 
 
 def inflate(stored):
-    """Unpacks gzip as CloudTrail's own check does: the first member of it."""
+    """Unpacks gzip: one member, and nothing after it."""
     inflater = zlib.decompressobj(31)
     try:
         content = inflater.decompress(stored, LONGEST_DIGEST)
     except zlib.error as error:
         raise Invalid("invalid format: %s" % error)
-    if not inflater.eof:
-        raise Invalid("invalid format: cut off")
+    if not inflater.eof or inflater.unused_data:
+        raise Invalid("invalid format: cut off, or with something behind it")
     return content
 
 
@@ -185,6 +186,13 @@ def parse_digest(content):
     if "previousDigestSignature" not in digest or "logFiles" not in digest:
         raise Invalid("invalid format: fields of a digest are missing")
     digest["logFiles"] = digest["logFiles"] or []
+    for name in ("digestStartTime", "digestEndTime"):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", digest[name]):
+            raise Invalid("invalid format: %s is no time" % name)
+    if len({digest.get(name) is None for name in LINK}) > 1:
+        raise Invalid("invalid format: half a link to the digest before")
+    if any(entry.get("hashAlgorithm") not in (None, "SHA-256") for entry in digest["logFiles"]):
+        raise Invalid("invalid format: another hash than SHA-256")
     return digest
 
 
@@ -195,6 +203,8 @@ def check_digest(stored, bucket, key, metadata, keys):
     for name in ("signature", "signature-algorithm"):
         if name not in metadata:
             raise Invalid("signature verification failed: no %s" % name)
+    if metadata["signature-algorithm"] != "SHA256withRSA":
+        raise Invalid("signature verification failed: unknown algorithm")
     if (digest["digestS3Bucket"], digest["digestS3Object"]) != (bucket, key):
         raise Invalid("has been moved from its original location")
     public_key = keys.get(digest["digestPublicKeyFingerprint"])
@@ -223,7 +233,7 @@ class Check:
             self.digest(line)
         elif line["type"] == "log_file":
             self.log_file(line)
-        else:
+        elif line["type"] == "unlisted":
             self.log_files[line["verdict"]] += 1
 
     def digest(self, line):

@@ -130,6 +130,12 @@ impl EvidenceWriter {
         })
     }
 
+    /// Adds what else was found, such as hours without a digest: the word of whoever made the bundle.
+    pub fn note(&mut self, finding: &impl Serialize) -> Result<()> {
+        let finding = serde_json::to_value(finding).context("formatting a finding")?;
+        self.line(&Line::Note { finding })
+    }
+
     /// Adds a public key that was used, or might have been. The same key twice is there once.
     pub fn public_key(&mut self, region: &str, key: &PublicKey) {
         self.keys.insert((region.to_owned(), key.fingerprint.clone()), key.clone());

@@ -449,6 +449,6 @@ fn keys(options: &Options, digests: &DigestOptions) -> Result<Keys> {
             known.extend(read_public_keys(&root.join(PUBLIC_KEYS_FILE))?);
         }
     }
-    let keys = Keys::of(known);
+    let keys = Keys::default().with_keys_of_copy(known);
     Ok(if remote { keys.with_cloudtrail(Connect::default()) } else { keys })
 }

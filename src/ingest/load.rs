@@ -52,6 +52,9 @@ const MEMORY_PER_BATCH: usize = 5;
 /// Bytes of one unreadable file that quarantine keeps. Its source has them all.
 const KEPT_BYTES: usize = 64 << 20;
 
+/// Memory that a log file takes which a digest lists.
+const LISTED_BYTES: usize = 400;
+
 /// The reason of a file whose text holds no records.
 const NOT_A_LOG_FILE: &str = "not_a_log_file";
 
@@ -101,7 +104,7 @@ impl<T: Send + 'static> Loaders<T> {
         let (jobs, turn) = (Arc::new(Mutex::new(jobs)), Turn(watch::Sender::new(0)));
         let mut threads = JoinSet::new();
         for _ in 0..count {
-            let loader = Loader {
+            let thread = Loader {
                 writer: writer.clone(),
                 limits: options.limits.clone(),
                 batch_memory: options.batch_memory(),
@@ -116,7 +119,7 @@ impl<T: Send + 'static> Loaders<T> {
                 turn: turn.clone(),
             };
             let (jobs, to_committer) = (jobs.clone(), to_committer.clone());
-            threads.spawn_blocking(move || loader.run(&jobs, &to_committer));
+            threads.spawn_blocking(move || thread.run(&jobs, &to_committer));
         }
         (to_loaders, Loaders { loaded, threads, count, turn, outcome: Ok(()) })
     }
@@ -190,7 +193,7 @@ struct Loader<T> {
 }
 
 enum Next<T> {
-    Job(Job<T>),
+    Job(Box<Job<T>>),
     Turn(u64),
     End,
 }
@@ -203,7 +206,7 @@ impl<T> Loader<T> {
         loop {
             match runtime.block_on(self.next(jobs, &mut turns)) {
                 Next::Job(_) if self.stop.is_cancelled() => {}
-                Next::Job(job) => self.load(job),
+                Next::Job(job) => self.load(*job),
                 Next::Turn(turn) => self.write(Some(turn), loaded)?,
                 Next::End => break,
             }
@@ -228,7 +231,7 @@ impl<T> Loader<T> {
         tokio::select! {
             biased;
             Ok(()) = turns.changed() => Next::Turn(*turns.borrow_and_update()),
-            job = job => job.map_or(Next::End, Next::Job),
+            job = job => job.map_or(Next::End, |job| Next::Job(Box::new(job))),
             () = old => {
                 self.turn.advance();
                 Next::Turn(*turns.borrow_and_update())
@@ -249,6 +252,7 @@ impl<T> Loader<T> {
             }
             Work::Digest(entry) => {
                 let outcome = Outcome::Digest(entry.status);
+                self.kept_bytes += entry.log_files.len() * LISTED_BYTES;
                 self.batch.digests.push(*entry);
                 Some(outcome)
             }

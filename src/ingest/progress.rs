@@ -18,6 +18,7 @@ pub struct Progress {
     known: Count,
     done: Count,
     changed: AtomicU64,
+    reappeared: AtomicU64,
     events: AtomicU64,
     raw_bytes: AtomicU64,
     totals: Mutex<Totals>,
@@ -96,6 +97,10 @@ impl Progress {
         self.changed.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn reappeared(&self, files: u64) {
+        self.reappeared.fetch_add(files, Relaxed);
+    }
+
     pub(super) fn done(&self, bytes: u64) {
         self.done.add(bytes);
     }
@@ -147,6 +152,7 @@ impl Progress {
             found_bytes,
             known: known + totals.committed.duplicates,
             changed: self.changed.load(Relaxed),
+            reappeared: self.reappeared.load(Relaxed),
             new: totals.committed.files,
             read_bytes: done.1,
             raw_bytes: self.raw_bytes.load(Relaxed),
@@ -183,6 +189,8 @@ pub struct Summary {
     pub known: u64,
     /// Of the known ones, those whose size is another than when they were ingested.
     pub changed: u64,
+    /// Of the known ones, those that were missing and could now be read.
+    pub reappeared: u64,
     /// Added to the lake.
     pub new: u64,
     /// Stored bytes that were read.

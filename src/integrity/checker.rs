@@ -174,3 +174,109 @@ fn reason(error: &DigestError) -> &'static str {
         DigestError::WrongSignature => "wrong_signature",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use anyhow::bail;
+
+    use super::*;
+    use crate::digest::{PublicKey, PublicKeys};
+    use crate::generate::signing::SigningKey;
+    use crate::generate::{Options, generate};
+    use crate::object::ObjectKind;
+
+    /// The first digest of a day of logs, and the key that it was signed with.
+    fn signed() -> (ObjectRef, DigestKey, Object, PublicKey) {
+        let options =
+            Options { accounts: 1, regions: vec!["us-east-1".to_owned()], days: 1, ..Options::default() };
+        let signer = SigningKey::demonstration().unwrap();
+        let mut first = None;
+        generate(&options, &signer, |object| {
+            if let (ObjectKind::Digest(key), None) = (ObjectKind::of(&object.key), &first) {
+                let fetched = Object { bytes: object.bytes, metadata: object.metadata, ..Object::default() };
+                first = Some((ObjectRef::new(&options.bucket, object.key), key, fetched));
+            }
+            Ok(())
+        })
+        .unwrap();
+        let json = signer.public_keys_json("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
+        let keys = PublicKeys::from_json(json.as_bytes()).unwrap();
+        let (object, key, fetched) = first.unwrap();
+        (object, key, fetched, keys.get(signer.fingerprint()).unwrap().clone())
+    }
+
+    #[tokio::test]
+    async fn a_digest_is_valid_by_a_key_that_is_looked_up_once_in_its_own_region() {
+        let (object, key, fetched, public_key) = signed();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (told, count) = (public_key.clone(), asked.clone());
+        let keys = Keys::default().with_look_up(move |region, start, end| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let told = told.clone();
+            async move {
+                assert!(region == "us-east-1" && start < end);
+                Ok(vec![told])
+            }
+        });
+        let checker = Checker::new(keys);
+        for _ in 0..3 {
+            let entry = checker.check(&object, &key, &fetched).await;
+            assert_eq!((entry.status, entry.reason), (DigestStatus::Valid, None));
+            assert!(!entry.log_files.is_empty() && entry.hash_value.is_some());
+            assert!(entry.log_files[0].log_file.starts_with("s3://example-books-cloudtrail/AWSLogs/"));
+            assert_eq!(entry.public_key_fingerprint.as_deref(), Some(&*public_key.fingerprint));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_fails_judges_nothing_and_one_that_knows_no_such_key_does() {
+        let (object, key, fetched, _) = signed();
+        let failing = Keys::default().with_look_up(|_, _, _| async { bail!("no network") });
+        let entry = Checker::new(failing).check(&object, &key, &fetched).await;
+        assert_eq!(
+            (entry.status, entry.reason.as_deref()),
+            (DigestStatus::KeyNotFound, Some("key_not_found"))
+        );
+        assert!(entry.detail.unwrap().contains("no network") && !entry.log_files.is_empty());
+        let entry = Checker::new(Keys::default()).check(&object, &key, &fetched).await;
+        assert_eq!(entry.status, DigestStatus::KeyNotFound);
+        let empty = Keys::default().with_look_up(|_, _, _| async { Ok(vec![]) });
+        let entry = Checker::new(empty.clone()).check(&object, &key, &fetched).await;
+        assert_eq!((entry.status, entry.reason.as_deref()), (DigestStatus::Invalid, Some("unknown_key")));
+        // The list may not have the newest key yet.
+        let newest = DigestKey { end_time: Utc::now(), ..key };
+        let entry = Checker::new(empty).check(&object, &newest, &fetched).await;
+        assert_eq!(entry.status, DigestStatus::KeyNotFound);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_hold_is_an_entry_that_says_why() {
+        let (object, key, fetched, public_key) = signed();
+        let mut known = PublicKeys::default();
+        known.insert(public_key);
+        let checker = Checker::new(Keys::of(known));
+        let mut unsigned = fetched.clone();
+        unsigned.metadata.remove("signature");
+        let mut cut = fetched.clone();
+        cut.bytes.truncate(100);
+        let mut other = fetched.clone();
+        let signature = other.metadata.get_mut("signature").unwrap();
+        let last = if signature.ends_with('0') { "1" } else { "0" };
+        signature.replace_range(signature.len() - 1.., last);
+        let moved = ObjectRef::new("elsewhere", &object.key);
+        for (object, fetched, reason) in [
+            (&object, unsigned, "unsigned"),
+            (&object, cut, "invalid_format"),
+            (&object, other, "wrong_signature"),
+            (&moved, fetched, "moved"),
+        ] {
+            let entry = checker.check(object, &key, &fetched).await;
+            assert_eq!((entry.status, entry.reason.as_deref()), (DigestStatus::Invalid, Some(reason)));
+            assert_eq!(entry.digest_end_time, key.end_time);
+        }
+    }
+}

@@ -43,6 +43,8 @@ pub struct Keys {
 #[derive(Default)]
 struct Inner {
     known: RwLock<PublicKeys>,
+    /// Fingerprints of keys that came with what they are to verify.
+    of_copies: HashSet<String>,
     lake: Option<Lake>,
     look_up: Option<LookUp>,
     state: Mutex<Asked>,
@@ -90,6 +92,19 @@ impl Keys {
         Ok(Self::of(known))
     }
 
+    /// Adds keys that lay beside a copy of a bucket. Whoever made the copy may have made them too, so the
+    /// lake does not remember them.
+    #[must_use]
+    pub fn with_keys_of_copy(self, keys: PublicKeys) -> Self {
+        self.rebuilt(|inner| {
+            let known = inner.known.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let new: Vec<String> =
+                keys.fingerprints().filter(|name| known.get(name).is_none()).cloned().collect();
+            known.extend(keys);
+            inner.of_copies.extend(new);
+        })
+    }
+
     /// Looks into the lake's store of keys as well, and remembers there what was used.
     #[must_use]
     pub fn with_lake(self, lake: &Lake) -> Self {
@@ -131,6 +146,7 @@ impl Keys {
         let known = self.with(Clone::clone);
         let mut inner = Inner {
             known: RwLock::new(known),
+            of_copies: self.inner.of_copies.clone(),
             lake: self.inner.lake.clone(),
             look_up: self.inner.look_up.clone(),
             state: Mutex::default(),
@@ -229,6 +245,9 @@ impl Keys {
     /// Writes a key that has verified a digest into the lake's store, once.
     pub(super) async fn remember(&self, fingerprint: &str) {
         let Some(lake) = &self.inner.lake else { return };
+        if self.inner.of_copies.contains(fingerprint) {
+            return;
+        }
         let Some(key) = self.with(|known| known.get(fingerprint).cloned()) else { return };
         if !self.inner.state.lock().await.remembered.insert(fingerprint.to_owned()) {
             return;

@@ -1,6 +1,7 @@
 //! The verdicts on the log files of some dates, from the facts that a lake holds.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -18,9 +19,16 @@ const DAYS_AFTER: u64 = 2;
 const DAYS_LATE: u64 = 35;
 
 /// What is known of the log files of some dates.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Verdicts {
     by_log_file: HashMap<Box<str>, (Verdict, Option<Arc<str>>)>,
+}
+
+/// Plans are printed for each file that they read: a million verdicts in them would take minutes.
+impl fmt::Debug for Verdicts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verdicts({})", self.by_log_file.len())
+    }
 }
 
 /// Log files with the evidence to judge them by.
@@ -89,5 +97,19 @@ impl Verdicts {
     /// The digest that says so.
     pub(crate) fn digest(&self, log_file: &str) -> Option<&str> {
         self.by_log_file.get(log_file)?.1.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_not_printed_one_by_one() {
+        let mut verdicts = Verdicts::default();
+        for number in 0..1000 {
+            verdicts.by_log_file.insert(format!("s3://{number}").into(), (Verdict::Verified, None));
+        }
+        assert_eq!(format!("{verdicts:?}"), "Verdicts(1000)");
     }
 }

@@ -3,7 +3,7 @@
 //! `integrity` and `integrity_reason` of `events` and `log_files` are computed from the row's
 //! `log_file`, by verdicts that are loaded when the scan is planned: only if one of them is asked for,
 //! and only for the log files of the dates that the scan reads. A log file or a digest of which the
-//! lake has learned more later has several rows; of these queries see the last.
+//! lake has learned more later has several rows; of digests' rows queries see the best.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,12 +11,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringViewArray, StringViewBuilder,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, StringViewBuilder};
 use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::Utc;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
@@ -83,23 +81,27 @@ impl Told {
 pub(crate) struct Derived {
     kind: Kind,
     facts: Facts,
-    verdicts: Arc<Mutex<Option<Loaded>>>,
-    replaced: Arc<OnceCell<Option<Arc<Newest>>>>,
+    verdicts: Cache,
+    replaced: Arc<OnceCell<Option<Arc<Outcomes>>>>,
 }
 
+/// Verdicts that were loaded last, for all tables of one version.
+pub(crate) type Cache = Arc<Mutex<Option<Loaded>>>;
+
+/// Verdicts, and what they are of.
 #[derive(Debug)]
-struct Loaded {
+pub(crate) struct Loaded {
     dates: Dates,
     at: Instant,
     verdicts: Arc<Verdicts>,
 }
 
-/// Of each log file (or digest) that has several rows, the highest rank of any.
-pub(crate) type Newest = HashMap<LogFileId, i64>;
+/// Of each digest that was not valid at some time, the rank of the best outcome of any of its rows.
+pub(crate) type Outcomes = HashMap<LogFileId, u8>;
 
 impl Derived {
-    pub(crate) fn new(kind: Kind, facts: Facts) -> Self {
-        Self { kind, facts, verdicts: Arc::default(), replaced: Arc::default() }
+    pub(crate) fn new(kind: Kind, facts: Facts, verdicts: Cache) -> Self {
+        Self { kind, facts, verdicts, replaced: Arc::default() }
     }
 
     /// The columns that queries see, and where each comes from.
@@ -131,25 +133,17 @@ impl Derived {
 
     /// Whether rows may have replaced others.
     pub(crate) fn may_replace(&self) -> bool {
-        match self.kind {
-            Kind::LogFiles => self.facts.may_have_revisions(),
-            Kind::Digests => self.facts.may_have_outcomes(),
-            Kind::Events | Kind::Quarantine => false,
-        }
+        self.kind == Kind::Digests && self.facts.may_have_outcomes()
     }
 
     /// Which rows have replaced others, if any has.
-    pub(crate) async fn replaced(&self) -> Result<Option<Arc<Newest>>> {
+    pub(crate) async fn replaced(&self) -> Result<Option<Arc<Outcomes>>> {
         if !self.may_replace() {
             return Ok(None);
         }
         let load = || async {
-            let newest = match self.kind {
-                Kind::LogFiles => self.facts.revisions().await,
-                _ => self.facts.best_outcomes().await,
-            };
-            let newest = newest.map_err(external)?;
-            Ok(Some(newest).filter(|newest| !newest.is_empty()).map(Arc::new))
+            let best = self.facts.best_outcomes().await.map_err(external)?;
+            Ok(Some(best).filter(|best| !best.is_empty()).map(Arc::new))
         };
         self.replaced.get_or_try_init(load).await.cloned()
     }
@@ -169,13 +163,9 @@ impl Derived {
         }
         if replaced {
             also("id");
-            also(self.rank_column());
+            also("status");
         }
         needed
-    }
-
-    fn rank_column(&self) -> &'static str {
-        if self.kind == Kind::LogFiles { "revision" } else { "status" }
     }
 
     /// Puts the derived columns upon a scan of the stored ones.
@@ -184,7 +174,7 @@ impl Derived {
         source: Arc<dyn ExecutionPlan>,
         schema: &Schema,
         origins: &[Origin],
-        replaced: Option<Arc<Newest>>,
+        replaced: Option<Arc<Outcomes>>,
         dates: &Dates,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = source.schema();
@@ -192,9 +182,9 @@ impl Derived {
             Ok(Arc::new(Column::new(name, input.index_of(name)?)))
         };
         let mut plan = source;
-        if let Some(newest) = replaced {
-            let (id, rank) = (column("id")?, column(self.rank_column())?);
-            plan = Arc::new(FilterExec::try_new(Arc::new(IsNewest { id, rank, newest }), plan)?);
+        if let Some(best) = replaced {
+            let (id, status) = (column("id")?, column("status")?);
+            plan = Arc::new(FilterExec::try_new(Arc::new(IsBest { id, status, best }), plan)?);
         }
         let derived = origins.iter().any(|origin| matches!(origin, Origin::Derived(_)));
         let verdicts = if derived { self.verdicts(dates).await? } else { Arc::default() };
@@ -228,8 +218,8 @@ impl Derived {
 }
 
 /// Of two rows of one digest the one with the higher number counts.
-pub(crate) fn rank_of(status: &str) -> i64 {
-    DigestStatus::parse(status).map_or(-1, |status| crate::integrity::rank(status).into())
+pub(crate) fn rank_of(status: &str) -> u8 {
+    DigestStatus::parse(status).map_or(0, crate::integrity::rank)
 }
 
 fn external(error: anyhow::Error) -> DataFusionError {
@@ -381,37 +371,42 @@ impl Words {
     }
 }
 
-/// Whether a row is the last of its log file or digest.
-#[derive(Debug)]
-struct IsNewest {
+/// Whether a row says the best that is known of its digest.
+struct IsBest {
     id: Arc<dyn PhysicalExpr>,
-    rank: Arc<dyn PhysicalExpr>,
-    newest: Arc<Newest>,
+    status: Arc<dyn PhysicalExpr>,
+    best: Arc<Outcomes>,
 }
 
-impl PartialEq for IsNewest {
-    fn eq(&self, other: &Self) -> bool {
-        self.id.eq(&other.id) && self.rank.eq(&other.rank) && Arc::ptr_eq(&self.newest, &other.newest)
+impl fmt::Debug for IsBest {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
-impl Eq for IsNewest {}
+impl PartialEq for IsBest {
+    fn eq(&self, other: &Self) -> bool {
+        self.id.eq(&other.id) && self.status.eq(&other.status) && Arc::ptr_eq(&self.best, &other.best)
+    }
+}
 
-impl Hash for IsNewest {
+impl Eq for IsBest {}
+
+impl Hash for IsBest {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.id.hash(state);
-        self.rank.hash(state);
-        Arc::as_ptr(&self.newest).hash(state);
+        self.status.hash(state);
+        Arc::as_ptr(&self.best).hash(state);
     }
 }
 
-impl Display for IsNewest {
+impl Display for IsBest {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "is_newest({}, {})", self.id, self.rank)
+        write!(f, "is_best({}, {})", self.id, self.status)
     }
 }
 
-impl PhysicalExpr for IsNewest {
+impl PhysicalExpr for IsBest {
     fn data_type(&self, _: &Schema) -> Result<DataType> {
         Ok(DataType::Boolean)
     }
@@ -423,23 +418,17 @@ impl PhysicalExpr for IsNewest {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let of = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
         let ids = cast(&of(&self.id)?, &DataType::Utf8View)?;
-        let ranks = of(&self.rank)?;
-        let ranks: Int64Array = match ranks.as_primitive_opt::<Int64Type>() {
-            Some(numbers) => numbers.clone(),
-            None => {
-                let words = cast(&ranks, &DataType::Utf8View)?;
-                words.as_string_view().iter().map(|status| Some(rank_of(status?))).collect()
-            }
-        };
-        let newest = ids.as_string_view().iter().zip(&ranks).map(|(id, rank)| {
-            let best = id.and_then(LogFileId::parse).and_then(|id| self.newest.get(&id));
-            Some(best.is_none_or(|best| rank.unwrap_or(0) >= *best))
+        let statuses = cast(&of(&self.status)?, &DataType::Utf8View)?;
+        let rows = ids.as_string_view().iter().zip(statuses.as_string_view());
+        let best = rows.map(|(id, status)| {
+            let best = id.and_then(LogFileId::parse).and_then(|id| self.best.get(&id));
+            Some(best.is_none_or(|best| status.map_or(0, rank_of) >= *best))
         });
-        Ok(ColumnarValue::Array(Arc::new(newest.collect::<BooleanArray>())))
+        Ok(ColumnarValue::Array(Arc::new(best.collect::<BooleanArray>())))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.id, &self.rank]
+        vec![&self.id, &self.status]
     }
 
     fn with_new_children(
@@ -448,8 +437,8 @@ impl PhysicalExpr for IsNewest {
     ) -> Result<Arc<dyn PhysicalExpr>> {
         let mut children = children.into_iter();
         let id = children.next().unwrap_or_else(|| self.id.clone());
-        let rank = children.next().unwrap_or_else(|| self.rank.clone());
-        Ok(Arc::new(Self { id, rank, newest: self.newest.clone() }))
+        let status = children.next().unwrap_or_else(|| self.status.clone());
+        Ok(Arc::new(Self { id, status, best: self.best.clone() }))
     }
 
     fn fmt_sql(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ use deltalake::logstore::object_store::{
 use futures::{StreamExt, TryStreamExt};
 
 use super::Lake;
-use super::derived::{Newest, rank_of};
+use super::derived::{Outcomes, rank_of};
 use super::encode::read_columns;
 use super::entry::{DigestStatus, ListedLogFile, LogFileId, Status};
 use super::file_stats::FileStats;
@@ -235,36 +235,15 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Whether some log file may have several rows.
-    pub(crate) fn may_have_revisions(&self) -> bool {
-        self.log_files.iter().any(has_revisions)
-    }
-
-    /// The highest revision of each log file that has any but its first.
-    pub(crate) async fn revisions(&self) -> Result<Newest> {
-        let files = self.log_files.iter().filter(|file| has_revisions(file));
-        let mut newest = Newest::new();
-        for batch in self.read(Kind::LogFiles, files, &["id", "revision"]).await? {
-            let revisions = column(&batch, "revision")?.as_primitive::<Int64Type>();
-            for (id, revision) in text(&batch, "id")?.iter().zip(revisions) {
-                if let (Some(id), Some(revision @ 1..)) = (id.and_then(LogFileId::parse), revision) {
-                    let highest = newest.entry(id).or_default();
-                    *highest = revision.max(*highest);
-                }
-            }
-        }
-        Ok(newest)
-    }
-
     /// Whether some digest may have several rows: at most one of them says that it is valid.
     pub(crate) fn may_have_outcomes(&self) -> bool {
         self.digests.iter().any(|file| !is_all_valid(file))
     }
 
     /// The best outcome of each digest that was not valid at some time.
-    pub(crate) async fn best_outcomes(&self) -> Result<Newest> {
+    pub(crate) async fn best_outcomes(&self) -> Result<Outcomes> {
         const COLUMNS: &[&str] = &["id", "status"];
-        let mut best = Newest::new();
+        let mut best = Outcomes::new();
         let odd = self.digests.iter().filter(|file| !is_all_valid(file));
         for (id, rank) in self.outcomes(odd, COLUMNS).await? {
             if rank < rank_of(DigestStatus::Valid.as_str()) {
@@ -285,7 +264,7 @@ impl Facts {
         &self,
         files: impl Iterator<Item = &'a DataFile>,
         columns: &'static [&'static str],
-    ) -> Result<Vec<(LogFileId, i64)>> {
+    ) -> Result<Vec<(LogFileId, u8)>> {
         let mut outcomes = Vec::new();
         for batch in self.read(Kind::Digests, files, columns).await? {
             for (id, status) in text(&batch, "id")?.iter().zip(text(&batch, "status")?) {
@@ -369,10 +348,6 @@ impl Lake {
         let url = self.inner.location.url().join(name).with_context(|| format!("the file {name}"))?;
         Ok((store, Path::from_url_path(url.path())?))
     }
-}
-
-fn has_revisions(file: &DataFile) -> bool {
-    FileStats::parse(file.stats.as_deref()).numbers("revision").is_none_or(|(_, last)| last > 0)
 }
 
 fn is_all_valid(file: &DataFile) -> bool {

@@ -31,7 +31,7 @@ pub(crate) fn ledger(raw: Arc<dyn TableProvider>, files: &[DataFile]) -> Result<
     }
     let later = col("revision").gt(lit(0_i64));
     let replaced = vec![same_id("log_files"), column("log_files", "revision").lt(column(LATER, "revision"))];
-    without(raw, "log_files", later, replaced)
+    without(&raw, "log_files", later, replaced)
 }
 
 /// The quarantine with one row for each piece: what became of it, if anything did.
@@ -46,12 +46,12 @@ pub(crate) fn quarantine(raw: Arc<dyn TableProvider>, files: &[DataFile]) -> Res
     }
     let later = col("status").not_eq(lit(open));
     let replaced = vec![same_id("quarantine"), column("quarantine", "status").eq(lit(open))];
-    without(raw, "quarantine", later, replaced)
+    without(&raw, "quarantine", later, replaced)
 }
 
 /// The rows to which no row among the `later` ones is related by `replaced`.
 fn without(
-    raw: Arc<dyn TableProvider>,
+    raw: &Arc<dyn TableProvider>,
     name: &str,
     later: Expr,
     replaced: Vec<Expr>,

@@ -126,7 +126,9 @@ impl Lake {
     async fn next_revisions(&self, pieces: &[Quarantined]) -> Result<Vec<LogFileEntry>> {
         let names: HashSet<&str> = pieces.iter().map(|piece| piece.entry.log_file.as_str()).collect();
         let mut files = self.ledger(&names.into_iter().collect::<Vec<_>>()).await?;
-        files.iter_mut().for_each(|file| file.revision += 1);
+        for file in &mut files {
+            file.revision += 1;
+        }
         Ok(files)
     }
 

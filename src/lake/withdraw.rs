@@ -5,6 +5,7 @@
 //! show the rows until VACUUM deletes them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -93,7 +94,7 @@ impl Lake {
         }
         let Taken { rows, removes, rest, .. } = taken;
         let documents = tokio::task::spawn_blocking(move || documents(&rows)).await??;
-        let (batch, withdrawn) = withdrawn_batch(entries, documents, reason, detail);
+        let (batch, withdrawn) = withdrawn_batch(entries, &documents, reason, detail);
         if batch.files.is_empty() {
             return Ok(None);
         }
@@ -116,7 +117,7 @@ impl Lake {
         let (names, add) = (taken.names.clone(), add_of(file));
         let split = tokio::task::spawn_blocking(move || split(bytes, &add, &names)).await?;
         let split = split.with_context(|| format!("reading {} of {table}", file.path))?;
-        if let Some((rows, rest)) = split {
+        if let Some(Split { rows, rest }) = split {
             taken.removes.push(remove_of(file)?);
             taken.rows.extend(rows);
             taken.rest.extend(rest);
@@ -168,13 +169,14 @@ fn time_may_be(stats: &FileStats, entry: &LogFileEntry) -> bool {
     held.is_none_or(|(first, last)| first <= *dates.end() && last >= *dates.start())
 }
 
+/// The rows that were taken out of a file, and the file of the others, if there are any.
+struct Split {
+    rows: Vec<RecordBatch>,
+    rest: Option<Encoded>,
+}
+
 /// Takes the rows of some log files out of a file. Nothing if it has none of them.
-#[expect(clippy::type_complexity, reason = "the rows taken out, and the file of the others")]
-fn split(
-    file: Bytes,
-    add: &Add,
-    names: &HashSet<String>,
-) -> Result<Option<(Vec<RecordBatch>, Option<Encoded>)>> {
+fn split(file: Bytes, add: &Add, names: &HashSet<String>) -> Result<Option<Split>> {
     let is_one = |name: &str| names.contains(name);
     let sources = encode::read_columns(file.clone(), &[LOG_FILE])?;
     let stays = |rows: &RecordBatch| encode::unless(rows, LOG_FILE, is_one);
@@ -191,7 +193,8 @@ fn split(
             rows.push(batch);
         }
     }
-    Ok(Some((rows, encode::only_rows(Kind::Events, file, add, stays)?)))
+    let rest = encode::only_rows(Kind::Events, file, add, stays)?;
+    Ok(Some(Split { rows, rest }))
 }
 
 /// The records of one log file that were taken out.
@@ -257,7 +260,7 @@ fn ranges(numbers: &[i32]) -> Vec<(i32, i32)> {
 
 fn withdrawn_batch(
     entries: Vec<LogFileEntry>,
-    documents: HashMap<String, Document>,
+    documents: &HashMap<String, Document>,
     reason: &str,
     detail: &str,
 ) -> (Batch, Withdrawn) {
@@ -273,7 +276,7 @@ fn withdrawn_batch(
         let (bytes, left_out, missing) = document.bytes();
         let mut detail = detail.to_owned();
         if left_out > 0 {
-            detail.push_str(&format!(" (the last {left_out} of {count} records are not kept here)"));
+            let _ = write!(detail, " (the last {left_out} of {count} records are not kept here)");
         }
         batch.quarantine.push(QuarantineEntry {
             log_file: entry.log_file.clone(),
@@ -325,9 +328,9 @@ fn remove_of(file: &DataFile) -> Result<Remove> {
 }
 
 /// Whether a commit that removes these paths takes away what a withdrawal would replace.
-pub(crate) fn collides(removed: &[String], removes: &[Remove]) -> bool {
-    let paths: HashSet<Path> = removes.iter().map(|remove| Path::from(remove.path.as_str())).collect();
-    removed.iter().any(|path| paths.contains(&Path::from(path.as_str())))
+pub(crate) fn collides(taken_away: &[String], replaced: &[Remove]) -> bool {
+    let paths: HashSet<Path> = replaced.iter().map(|remove| Path::from(remove.path.as_str())).collect();
+    taken_away.iter().any(|path| paths.contains(&Path::from(path.as_str())))
 }
 
 #[cfg(test)]

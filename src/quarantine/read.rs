@@ -48,7 +48,7 @@ struct Why {
     detail: String,
 }
 
-fn why(reason: &'static str, detail: impl ToString) -> Why {
+fn why(reason: &'static str, detail: &(impl ToString + ?Sized)) -> Why {
     Why { reason, detail: detail.to_string() }
 }
 
@@ -106,7 +106,7 @@ impl Group {
         let file = LogFile::read(stored, limits).map_err(|error| why(error.code(), &error))?;
         let mut builder = EventBuilder::new();
         let appended = builder.append(&file, &self.origin());
-        let appended = appended.map_err(|error| why("not_a_log_file", error))?;
+        let appended = appended.map_err(|error| why("not_a_log_file", &error))?;
         let quarantine: Vec<_> = appended.broken.iter().map(|broken| self.broken(broken, &file)).collect();
         let mut entry = LogFileEntry {
             size: stored.len() as u64,
@@ -144,7 +144,7 @@ impl Group {
         let appended = match builder.append(&text(piece.entry.bytes.clone()), &self.origin()) {
             Ok(appended) if appended.broken.is_empty() && builder.rows() == indexes.len() => appended,
             Ok(_) => return Ok(Err(why("not_withdrawn", "its records are not those of its indexes"))),
-            Err(error) => return Ok(Err(why("not_withdrawn", error))),
+            Err(error) => return Ok(Err(why("not_withdrawn", &error))),
         };
         let entry = LogFileEntry {
             status: Status::Committed,
@@ -196,7 +196,7 @@ impl Group {
         match &self.ledger.sha256 {
             Some(known) if *known != sha256 => Err(why(
                 "changed",
-                format!("its SHA-256 is {sha256}, and that of the file that was ingested {known}"),
+                &format!("its SHA-256 is {sha256}, and that of the file that was ingested {known}"),
             )),
             _ => Ok(file),
         }
@@ -221,12 +221,12 @@ impl Group {
             LogFile::read(bytes, limits).map_err(|error| why(error.code(), &error))?
         };
         let appended = builder.append(&file, &self.origin());
-        let appended = appended.map_err(|error| why("not_a_log_file", error))?;
+        let appended = appended.map_err(|error| why("not_a_log_file", &error))?;
         match appended.broken.first() {
             Some(broken) => Err(why(broken.reason, &broken.detail)),
             None if appended.rows == 0 => Err(why("no_record", "there is no record in it")),
             None if appended.rows > 1 && piece.entry.record_index.is_some() => {
-                Err(why("several_records", format!("it reads as {} records", appended.rows)))
+                Err(why("several_records", &format!("it reads as {} records", appended.rows)))
             }
             None => Ok(appended),
         }

@@ -8,6 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::late::Doubt;
 use super::{DayReport, Finding, REQUESTS, Reconciler, Section, place_of_key};
+use crate::bucket::Fetched;
 use crate::integrity::{Evidence, LogFileFact, Reason, Verdict};
 use crate::lake::Status;
 use crate::log_file::LogFile;
@@ -17,8 +18,15 @@ use crate::store::Listed;
 /// A digest lists what was delivered in its hour, which may be this long after the time in a file's name.
 const LISTED_WITHIN: TimeDelta = TimeDelta::hours(2);
 
-/// A SHA-256, or why there is none.
-pub(super) type Hashed = Result<[u8; 32], String>;
+/// What came of reading a log file.
+pub(super) enum Hashed {
+    /// Its SHA-256.
+    Sha256([u8; 32]),
+    /// It is no log file that could be unpacked.
+    Broken(String),
+    /// It could not be had.
+    Unreadable(String),
+}
 
 /// What is known of the log files of a day, by address.
 pub(super) struct Compared {
@@ -38,12 +46,18 @@ impl Reconciler {
         let hash = |(address, listed): (&String, &Listed)| {
             let (address, key, limits) = (address.clone(), listed.key.clone(), limits.clone());
             async move {
-                let Some(fetched) = self.bucket.fetch(&key, limits.compressed).await? else {
-                    return anyhow::Ok((address, Err("went away since it was listed".to_owned())));
+                let hashed = match self.bucket.fetch(&key, limits.compressed).await? {
+                    Fetched::NotThere => Hashed::Unreadable("went away since it was listed".to_owned()),
+                    Fetched::Unreadable(why) => Hashed::Unreadable(why),
+                    Fetched::Object(fetched) => {
+                        let read = move || LogFile::read(&fetched.bytes, &limits).map(|file| file.sha256);
+                        match tokio::task::spawn_blocking(read).await? {
+                            Ok(sha256) => Hashed::Sha256(sha256),
+                            Err(error) => Hashed::Broken(error.to_string()),
+                        }
+                    }
                 };
-                let read = move || LogFile::read(&fetched.bytes, &limits).map(|file| file.sha256);
-                let hashed = tokio::task::spawn_blocking(read).await?;
-                Ok((address, hashed.map_err(|error| error.to_string())))
+                anyhow::Ok((address, hashed))
             }
         };
         let hashes: Vec<_> = present.iter().map(hash).collect();
@@ -96,12 +110,18 @@ impl Reconciler {
             report.add(Finding::new(Section::Quarantined, address));
         }
         let lakes = in_lake.and_then(|fact| fact.sha256);
-        let buckets = day.hashes.get(address);
-        if let Some(Err(why)) = buckets {
-            report.add(Finding::new(Section::Altered, address).because(format!("cannot be read: {why}")));
-            return;
-        }
-        let buckets = buckets.and_then(|hashed| hashed.as_ref().ok().copied());
+        let buckets = match day.hashes.get(address) {
+            None => None,
+            Some(Hashed::Sha256(sha256)) => Some(*sha256),
+            Some(Hashed::Broken(why)) => {
+                report.add(Finding::new(Section::Altered, address).because(why.as_str()));
+                return;
+            }
+            Some(Hashed::Unreadable(why)) => {
+                report.add(Finding::new(Section::NotJudged, address).because(why.as_str()));
+                return;
+            }
+        };
         let changed = matches!((buckets, lakes), (Some(bucket), Some(lake)) if bucket != lake);
         let fact = LogFileFact {
             log_file: address.to_owned(),
@@ -111,7 +131,7 @@ impl Reconciler {
             revision: 0,
         };
         let key = day.present.get(address).map(|listed| listed.key.clone());
-        let lacking = key.filter(|_| self.facts.is_some() && in_lake.is_none());
+        let lacking = key.filter(|_| self.ledger.is_there() && in_lake.is_none());
         if lacking.is_some() {
             report.add(Finding::new(Section::NotInLake, address));
         }

@@ -7,10 +7,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{DayReport, Finding, Place, REQUESTS, Reconciler, Section, place_of};
-use crate::bucket::Day;
+use crate::bucket::{Day, Fetched};
 use crate::integrity::{Checker, DigestFact, Evidence};
-use crate::lake::{Dates, DigestEntry, DigestStatus, Listed, ListedLogFile, LogFileId};
+use crate::lake::{DigestEntry, DigestStatus, ListedLogFile, LogFileId};
 use crate::object::{DigestKey, ObjectRef};
+
+/// The reason of a digest that could not be read. The lake is not told of it.
+const UNREADABLE: &str = "unreadable";
 
 /// A digest with what it lists.
 type Fact = (DigestFact, Vec<ListedLogFile>);
@@ -92,11 +95,14 @@ impl Reconciler {
         let days = self.digests.days.get(&date).cloned().unwrap_or_default();
         let listing = futures::stream::iter(&days).map(async |day| self.bucket.objects(&day.folder).await);
         let listed: Vec<_> = listing.buffered(REQUESTS).try_collect().await?;
-        let keys = listed.into_iter().flatten().filter_map(|listed| {
-            let parsed = DigestKey::parse(&listed.key)?;
-            Some((self.bucket.object(&listed.key), parsed))
-        });
-        let keys: Vec<(ObjectRef, DigestKey)> = keys.collect();
+        let mut keys: Vec<(ObjectRef, DigestKey)> = Vec::new();
+        for listed in listed.into_iter().flatten() {
+            let object = self.bucket.object(&listed.key);
+            match DigestKey::parse(&listed.key) {
+                Some(key) => keys.push((object, key)),
+                None => super::tell_foreign(&object, report),
+            }
+        }
         let present: HashSet<LogFileId> =
             keys.iter().map(|(object, _)| LogFileId::of(&object.uri())).collect();
         let mut facts: Vec<Fact> = Vec::with_capacity(keys.len());
@@ -114,7 +120,8 @@ impl Reconciler {
             tell(entry, report);
             facts.push((DigestFact::from(entry), entry.log_files.clone()));
         }
-        report.new_digests.extend(entries);
+        let judged = entries.into_iter().filter(|entry| entry.reason.as_deref() != Some(UNREADABLE));
+        report.new_digests.extend(judged);
         // What the lake has checked is proof, even if somebody took it away since.
         for (_, fact) in known {
             self.tell_gone(&fact.0, report);
@@ -134,9 +141,8 @@ impl Reconciler {
     }
 
     /// The digests of a day that the lake has found valid, by address.
-    async fn known_digests(&self, date: NaiveDate) -> Result<HashMap<String, Fact>> {
-        let Some(facts) = &self.facts else { return Ok(HashMap::new()) };
-        let of_day = facts.digests(&Dates::of([date..=date]), Listed::All).await?;
+    async fn known_digests(&mut self, date: NaiveDate) -> Result<HashMap<String, Fact>> {
+        let of_day = self.ledger.digests(date).await?;
         let ours = of_day
             .into_iter()
             .filter(|(fact, _)| fact.status == DigestStatus::Valid && self.is_wanted_digest(&fact.digest));
@@ -165,14 +171,15 @@ impl Reconciler {
     async fn check_all(&self, unread: Vec<(ObjectRef, DigestKey)>) -> Result<Vec<DigestEntry>> {
         let limit = self.options.limits.compressed;
         let check = |(object, key): (ObjectRef, DigestKey)| async move {
-            let Some(fetched) = self.bucket.fetch(&object.key, limit).await? else {
-                return anyhow::Ok(None);
-            };
-            Ok(Some(self.checker.check(&object, &key, &fetched).await))
+            anyhow::Ok(match self.bucket.fetch(&object.key, limit).await? {
+                Fetched::Object(fetched) => Some(self.checker.check(&object, &key, &fetched).await),
+                Fetched::Unreadable(why) => Some(unreadable(&object, &key, why)),
+                // One that went away since the listing is found missing by the link to it.
+                Fetched::NotThere => None,
+            })
         };
         let checks = futures::stream::iter(unread).map(check).buffered(REQUESTS);
         let entries: Vec<Option<DigestEntry>> = checks.try_collect().await?;
-        // One that went away since the listing is found missing by the link to it.
         Ok(entries.into_iter().flatten().collect())
     }
 
@@ -206,7 +213,8 @@ impl Reconciler {
             }
             let first_read = self.digests.known.keys().next();
             let was_read = first_read.is_some_and(|first| key.end_time.date_naive() >= *first);
-            if was_read || self.bucket.fetch(&object.key, self.options.limits.compressed).await?.is_none() {
+            let limit = self.options.limits.compressed;
+            if was_read || matches!(self.bucket.fetch(&object.key, limit).await?, Fetched::NotThere) {
                 missing.push(Checker::missing(&object, &key));
             }
         }
@@ -215,6 +223,16 @@ impl Reconciler {
             report.new_digests.push(entry);
         }
         Ok(())
+    }
+}
+
+/// A digest that is there and could not be read: no more is known of it than of one without a key.
+fn unreadable(object: &ObjectRef, key: &DigestKey, why: String) -> DigestEntry {
+    DigestEntry {
+        status: DigestStatus::KeyNotFound,
+        reason: Some(UNREADABLE.to_owned()),
+        detail: Some(why),
+        ..Checker::missing(object, key)
     }
 }
 

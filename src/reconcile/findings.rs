@@ -1,7 +1,5 @@
 //! What a comparison can find.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -27,7 +25,7 @@ pub enum Section {
     MissingDigest,
     /// A time of which a trail has no digest that holds.
     NoDigest,
-    /// The public key of a digest could not be looked up.
+    /// A digest whose public key could not be looked up, or an object that may not be read.
     NotJudged,
     /// The log file is in the bucket and not in the lake.
     NotInLake,
@@ -39,11 +37,13 @@ pub enum Section {
     Uncovered,
     /// A time before a chain of digests begins anew: validation was off.
     ValidationOff,
+    /// An object in a folder of CloudTrail's that is neither log file nor digest by its name.
+    Foreign,
 }
 
 impl Section {
     /// All of them, what is suspicious first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Altered,
         Self::Missing,
         Self::Injected,
@@ -58,6 +58,7 @@ impl Section {
         Self::Expired,
         Self::Uncovered,
         Self::ValidationOff,
+        Self::Foreign,
     ];
 
     /// Its name in JSON.
@@ -77,6 +78,7 @@ impl Section {
             Self::Expired => "expired",
             Self::Uncovered => "uncovered",
             Self::ValidationOff => "validation_off",
+            Self::Foreign => "foreign",
         }
     }
 
@@ -91,12 +93,13 @@ impl Section {
             Self::InvalidDigest => "digests that do not hold",
             Self::MissingDigest => "digests that the lake has checked, and the bucket no longer has",
             Self::NoDigest => "times without a digest that holds",
-            Self::NotJudged => "digests whose public key could not be looked up",
+            Self::NotJudged => "could not be judged",
             Self::NotInLake => "in the bucket and not in the lake",
             Self::Quarantined => "in the lake's quarantine",
             Self::Expired => "in the lake and no longer in the bucket",
             Self::Uncovered => "from a time without digests",
             Self::ValidationOff => "times when validation was off",
+            Self::Foreign => "in folders of CloudTrail's, and neither log file nor digest",
         }
     }
 
@@ -112,9 +115,12 @@ impl Section {
             | Self::MissingDigest
             | Self::NoDigest
             | Self::NotJudged => true,
-            Self::NotInLake | Self::Quarantined | Self::Expired | Self::Uncovered | Self::ValidationOff => {
-                false
-            }
+            Self::NotInLake
+            | Self::Quarantined
+            | Self::Expired
+            | Self::Uncovered
+            | Self::ValidationOff
+            | Self::Foreign => false,
         }
     }
 }
@@ -211,9 +217,6 @@ impl std::ops::AddAssign for Totals {
         self.digests_known += other.digests_known;
     }
 }
-
-/// Findings by section.
-pub type Counts = BTreeMap<Section, u64>;
 
 #[cfg(test)]
 mod tests {

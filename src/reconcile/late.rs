@@ -72,7 +72,8 @@ impl Late {
 
 fn tell(doubts: Vec<Doubt>, report: &mut DayReport) {
     for doubt in doubts {
-        if !doubt.finding.section.is_suspicious() {
+        // Digests that stopped say nothing against a log file.
+        if !doubt.finding.section.is_suspicious() || doubt.finding.section == Section::DigestsStopped {
             report.lacking.extend(doubt.lacking);
         }
         report.add(doubt.finding);

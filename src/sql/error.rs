@@ -457,7 +457,7 @@ mod tests {
   1 | SELECT 1 FROM cloudtrail_log
     |               ^^^^^^^^^^^^^^
   did you mean: cloudtrail_logs?
-  tables: cloudtrail_logs, events";
+  tables: cloudtrail_logs, distinct_events, events";
         assert_eq!(shown, expected);
         let shown = error("SELECT json_extract_scaler(requestparameters, '$.a') FROM cloudtrail_logs").await;
         assert!(shown.starts_with("no function 'json_extract_scaler' (line 1, column 8)"), "{shown}");

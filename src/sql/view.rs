@@ -16,14 +16,28 @@ use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE, schema};
 const EVENTS: &str = "events";
 
 /// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
-pub(super) fn cloudtrail_logs(events: &Arc<dyn TableProvider>, range: TimeRange) -> Result<LogicalPlan> {
+/// With `distinct`, each event once.
+pub(super) fn cloudtrail_logs(
+    events: &Arc<dyn TableProvider>,
+    range: TimeRange,
+    distinct: bool,
+) -> Result<LogicalPlan> {
     let mut plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(Arc::clone(events)), None)?;
     for bound in bounds(range) {
         plan = plan.filter(bound)?;
     }
+    if distinct {
+        plan = super::distinct::distinct(plan.build()?).into();
+    }
     let names = column_names(&events.schema());
     let partitions = if names.iter().any(|name| name == LOG_DATE) { partitions() } else { Vec::new() };
     plan.project(names.iter().map(|name| column(name)).chain(partitions))?.build()
+}
+
+/// The plan of `distinct_events`: the columns of `events`, and each event once.
+pub(super) fn distinct_events(events: &Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+    let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(Arc::clone(events)), None)?.build()?;
+    Ok(super::distinct::distinct(plan))
 }
 
 fn column(name: &str) -> Expr {

@@ -10,7 +10,7 @@ fn the_demo_tells_the_whole_story() {
         "9131 events in",
         "648 of 648 digests are valid",
         "467 of 469 log files are as CloudTrail",
-        "changed: 777788889999_CloudTrail_eu-west-1_",
+        "hash_mismatch: 777788889999_CloudTrail_eu-west-1_",
         "deleted: 777788889999_CloudTrail_eu-west-1_",
     ] {
         assert!(run.stdout.contains(told), "no {told:?} in\n{}", run.stdout);

@@ -372,3 +372,62 @@ fn an_archive_that_leads_out_of_its_folder_is_no_bundle() {
     assert!(!Path::new("/tmp/trailq-outside").exists());
     verify(&folder.path("nothing"), &[]).expect(2);
 }
+
+/// Writes the whole copy of a bucket.
+fn copy(folder: &Folder, name: &str, tamper: &[Tamper]) -> String {
+    let options = generate::Options {
+        accounts: 2,
+        regions: vec!["us-east-1".into(), "eu-west-1".into()],
+        days: 2,
+        volume: Volume::Total(2000),
+        bucket: name.to_owned(),
+        tamper: tamper.to_vec(),
+        backfill: true,
+        ..generate::Options::default()
+    };
+    let dir = folder.path(name);
+    generate::write_directory(&options, &SigningKey::demonstration().unwrap(), &dir).unwrap();
+    dir.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn validate_logs_writes_evidence_that_both_checkers_confirm() {
+    let folder = Folder::new();
+    for (name, tamper, code) in [
+        ("clean", &[][..], 0),
+        ("tampered", &Tamper::ALL[..], 1),
+        ("changed-digest", &[Tamper::ModifyDigest][..], 1),
+        ("swapped", &[Tamper::SwapSignature][..], 1),
+        ("less", &[Tamper::DeleteLog, Tamper::DeleteDigest][..], 1),
+    ] {
+        let logs = copy(&folder, name, tamper);
+        let bundle = folder.text(&format!("{name}.tar.zst"));
+        let run = trailq(&["validate-logs", "--local", &logs, "--evidence", &bundle]).expect(code);
+        assert!(run.stderr.contains(&format!("evidence: {bundle}, ")), "{name}: {}", run.stderr);
+        let directory = unpack(Path::new(&bundle), &folder.path(&format!("{name}-unpacked")));
+        for more in [&[][..], &["--logs", &logs]] {
+            let ours = verify(Path::new(&bundle), more).expect(0);
+            assert_eq!(ours.stdout, verify_py(&directory, more).expect(0).stdout, "{name}");
+            let is_tampered = ours.stdout.contains("invalid") || ours.stdout.contains("missing");
+            assert_eq!(is_tampered, code == 1, "{name}: {}", ours.stdout);
+        }
+        let seal = digest::sha256_hex(&fs::read(directory.join("SHA256SUMS")).unwrap());
+        assert!(run.stderr.contains(&format!("seal {seal}")), "{}", run.stderr);
+    }
+    let manifest = fs::read(folder.path("tampered-unpacked/trailq-evidence/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["about"]["buckets"], serde_json::json!(["tampered"]));
+    assert_eq!(manifest["about"]["accounts"], serde_json::json!(["111122223333", "444455556666"]));
+    let log_files = &manifest["counts"]["log_files"];
+    assert_eq!((&log_files["hash_mismatch"], &log_files["unlisted"]), (&1.into(), &1.into()), "{log_files}");
+}
+
+#[test]
+fn a_bundle_that_exists_is_not_replaced_by_another_check() {
+    let folder = Folder::new();
+    let logs = copy(&folder, "twice", &[]);
+    let bundle = folder.write("mine.tar.zst", b"mine");
+    let run = trailq(&["validate-logs", "--local", &logs, "--evidence", &bundle]).expect(255);
+    assert!(run.stderr.contains("is there already"), "{}", run.stderr);
+    assert_eq!(fs::read(&bundle).unwrap(), b"mine");
+}

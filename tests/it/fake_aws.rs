@@ -17,7 +17,7 @@ use aws_sdk_s3::config::Credentials;
 
 pub(crate) use bucket::StoredObject;
 pub(crate) use faults::{Faults, Share};
-pub(crate) use queue::FakeQueue;
+pub(crate) use queue::{FakeQueue, Received};
 
 /// A server of made-up AWS. It ends with the process.
 #[derive(Clone)]

@@ -84,7 +84,7 @@ fn an_id_must_name_one_piece() {
     assert!(run.stderr.contains("2 ids in quarantine begin with \"\""), "{}", run.stderr);
     for command in ["replay", "discard"] {
         let run = quarantine(&folder, &[command]).expect(2);
-        assert!(run.stderr.contains("--reason <REASON>"), "{}", run.stderr);
+        assert!(run.stderr.contains("which pieces? Name them, or give --reason"), "{}", run.stderr);
     }
 }
 
@@ -167,7 +167,7 @@ fn other_limits_let_a_large_file_in() {
     let run = quarantine(&folder, &replay).expect(1);
     assert!(run.stdout.contains("refused as a decompression bomb"), "{}", run.stdout);
     let run = quarantine(&folder, &[&replay[..], &["--max-ratio", "5000"]].concat()).expect(0);
-    assert_eq!(run.stdout, "1 piece replayed: 1 events added\n");
+    assert_eq!(run.stdout, "1 piece replayed: 1 event added\n");
     assert_eq!(event_ids(&folder.lake()), ["large"]);
 }
 

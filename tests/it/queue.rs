@@ -16,9 +16,13 @@ const VISIBILITY: Duration = Duration::from_secs(2);
 
 /// A queue of this URL, received from without waiting.
 async fn sqs(config: SdkConfig, queue_url: &str) -> Arc<Sqs> {
+    sqs_with(config, queue_url, VISIBILITY).await
+}
+
+async fn sqs_with(config: SdkConfig, queue_url: &str, visibility_timeout: Duration) -> Arc<Sqs> {
     let options = SqsOptions {
         config: Some(config),
-        visibility_timeout: VISIBILITY,
+        visibility_timeout,
         wait_time: Duration::ZERO,
         ..SqsOptions::new(queue_url)
     };
@@ -177,11 +181,14 @@ async fn slow_answers_and_failing_extensions_lose_no_message() {
         entries: Share(0.1),
         ..Faults::none(5)
     };
+    // More than two seconds: the machine that tests this may be busy.
+    let visibility = 3 * VISIBILITY;
     let (aws, sqs) = fake(Faults::none(0), 100).await;
-    let in_hand = InHand::new(sqs.clone(), VISIBILITY);
+    let sqs = sqs_with(aws.config().await, sqs.url(), visibility).await;
+    let in_hand = InHand::new(sqs.clone(), visibility);
     let held: Vec<_> = receive(&sqs, 100).await.into_iter().map(|message| in_hand.take(message)).collect();
     aws.set_faults(faults);
-    sleep(Duration::from_secs(7)).await;
+    sleep(Duration::from_secs(14)).await;
     let lost = held.iter().filter(|held| held.is_lost()).count();
     assert_eq!((lost, in_hand.counts().lost), (0, 0), "{:?}", in_hand.counts());
     assert_eq!(aws.with_queue("queue", |queue| queue.stats.received), 100);
@@ -211,5 +218,5 @@ async fn a_queue_that_never_answers_makes_messages_lost_and_not_the_program_stuc
     aws.set_faults(Faults { slow: Share(1.0), delay: Duration::from_secs(30), ..Faults::none(1) });
     sleep(VISIBILITY + Duration::from_millis(500)).await;
     assert!(held.is_lost());
-    assert!(in_hand.counts().failed > 0);
+    assert!(in_hand.is_empty());
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use trailq::generate::signing::SigningKey;
-use trailq::generate::{self, Options, Tamper, Volume, write_directory};
+use trailq::generate::{Options, Tamper, Volume, write_directory};
 use trailq::object::ObjectKind;
 
 use super::aws;
-use super::support::{Folder, Run, ingest, log_file, number, sample_logs, trailq};
+use super::support::{self, Folder, Run, ingest, log_file, number, sample_logs, trailq};
+use super::validate_logs::servers::servers;
 
 /// A copy of a bucket of one account and region, two days.
 struct Copy {
@@ -80,7 +82,7 @@ impl Copy {
     }
 
     fn ingest(&self, lake: &str) -> Run {
-        ingest(lake, &[self.dir(), "--as", &format!("s3://{}", self.bucket)]).expect(0)
+        ingest(lake, &[self.dir(), "--no-digests", "--as", &format!("s3://{}", self.bucket)]).expect(0)
     }
 
     fn reconcile(&self, lake: &str, more: &[&str]) -> Found {
@@ -141,6 +143,18 @@ fn a_bucket_that_agrees_with_its_digests_and_the_lake_has_nothing_to_tell() {
         assert_eq!((found.total("log_files"), found.total("verified")), (logs, logs));
         assert_eq!((found.total("in_lake"), found.total("digests_read")), (logs, 48));
     }
+}
+
+#[test]
+fn digests_that_were_checked_while_ingesting_are_not_read_again() {
+    let folder = Folder::new();
+    let copy = Copy::new(&folder, "checked", &[]);
+    ingest(&folder.lake(), &[copy.dir(), "--as", "s3://checked"]).expect(0);
+    let found = copy.reconcile(&folder.lake(), &[]);
+    assert_eq!((found.code, found.counts()), (Some(0), BTreeMap::new()));
+    assert_eq!((found.total("digests_read"), found.total("digests_known")), (0, 48));
+    let deep = copy.reconcile(&folder.lake(), &["--deep"]);
+    assert_eq!((deep.counts(), deep.total("digests_read")), (BTreeMap::new(), 48));
 }
 
 #[test]
@@ -218,7 +232,7 @@ fn what_the_lake_lacks_is_repaired_and_what_was_injected_is_not() {
     let some: Vec<String> =
         logs.iter().step_by(3).map(|key| copy.dir.join(key).to_str().unwrap().to_owned()).collect();
     let mut arguments: Vec<&str> = some.iter().map(String::as_str).collect();
-    arguments.extend(["--as", "s3://lacks"]);
+    arguments.extend(["--no-digests", "--as", "s3://lacks"]);
     let injected = copy.tampered(Tamper::InjectLog);
     arguments.retain(|path| !path.ends_with(injected.rsplit('/').next().unwrap()));
     ingest(&folder.lake(), &arguments).expect(0);
@@ -304,12 +318,26 @@ fn a_backfill_digest_vouches_for_what_the_hourly_ones_missed() {
 }
 
 #[test]
+fn what_is_neither_log_file_nor_digest_is_told_and_not_suspicious() {
+    let folder = Folder::new();
+    let copy = Copy::new(&folder, "foreign", &[]);
+    copy.ingest(&folder.lake());
+    let beside = |key: &str| format!("{}/notes.txt", key.rsplit_once('/').unwrap().0);
+    let foreign = [beside(&copy.keys(false)[0]), beside(&copy.keys(true)[0])];
+    for key in &foreign {
+        fs::write(copy.dir.join(key), "x").unwrap();
+    }
+    let found = copy.reconcile(&folder.lake(), &[]);
+    assert_eq!((found.code, found.counts()), (Some(0), BTreeMap::from([("foreign", 2)])));
+}
+
+#[test]
 fn a_quarantined_file_is_told() {
     let folder = Folder::new();
     let copy = Copy::new(&folder, "odd", &[]);
     let key = &copy.keys(false)[2];
     fs::write(copy.dir.join(key), "no gzip").unwrap();
-    ingest(&folder.lake(), &[copy.dir(), "--as", "s3://odd"]).expect(1);
+    ingest(&folder.lake(), &[copy.dir(), "--no-digests", "--as", "s3://odd"]).expect(1);
     let found = copy.reconcile(&folder.lake(), &[]);
     assert_eq!(found.of("quarantined"), [copy.address(key)]);
 }
@@ -434,6 +462,32 @@ fn the_signatures_of_a_bucket_are_collected_and_a_copy_of_it_can_be_checked() {
     assert!(other.contains("is of the bucket collected"), "{other}");
 }
 
+#[test]
+fn public_keys_are_collected_as_well_and_kept_with_those_of_before() {
+    let folder = Folder::new();
+    let trail = servers().make("collect-keys", "--rotate 3");
+    let to = folder.text("digest-metadata.json");
+    let source = format!("s3://{}", trail.bucket());
+    let mut command = support::command(&["collect-metadata", &source, "--to", &to, "--public-keys"]);
+    command.envs(trail.environment()).env("AWS_REGION", "us-east-1");
+    let run = Run::from(command.output().unwrap()).expect(0);
+    assert!(run.stdout.contains(": 6 digests, 0 of them known before, 6 added\n"), "{}", run.stdout);
+    let keys = |name: &str| -> Vec<String> {
+        let list: Value = serde_json::from_slice(&fs::read(folder.path(name)).unwrap()).unwrap();
+        let keys = list["PublicKeyList"].as_array().unwrap().iter();
+        keys.map(|key| key["Fingerprint"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = keys("public-keys.json");
+    assert_eq!(both.len(), 2, "{}", run.stdout);
+    Run::from(command.output().unwrap()).expect(0);
+    assert_eq!(keys("public-keys.json"), both);
+    let copied =
+        Command::new("cp").arg("-r").arg(trail.objects().join("AWSLogs")).arg(folder.path("")).status();
+    assert!(copied.unwrap().success());
+    let checked = trailq(&["reconcile", &folder.text(""), "--deep"]).expect(0);
+    assert!(checked.stdout.contains("nothing suspicious"), "{}", checked.stdout);
+}
+
 fn objects(metadata: &Path) -> Value {
     let file: Value = serde_json::from_slice(&fs::read(metadata).unwrap()).unwrap();
     file["objects"].clone()
@@ -442,8 +496,7 @@ fn objects(metadata: &Path) -> Value {
 #[test]
 fn only_the_digests_that_are_asked_for_are_collected() {
     let folder = Folder::new();
-    let options =
-        generate::Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
+    let options = Options { accounts: 2, days: 1, volume: Volume::Total(200), ..Options::default() };
     let copy = Copy::with(&folder, "part", options);
     aws::upload_trail(copy.dir(), "part");
     let to = folder.text("part.json");

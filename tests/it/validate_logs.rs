@@ -1,8 +1,9 @@
 //! `trailq validate-logs` beside the AWS CLI, and beyond it.
 
 mod beyond;
+mod bundle;
 mod cases;
 mod genuine;
 mod offline;
 mod property;
-mod servers;
+pub(crate) mod servers;

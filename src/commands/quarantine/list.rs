@@ -75,7 +75,7 @@ fn table(found: &[Quarantined], id_length: usize, with_status: bool) -> Result<R
         ("when", rows.text(|piece| Some(piece.quarantined_at.format("%Y-%m-%d %H:%M:%S").to_string()))),
         ("reason", rows.text(|piece| Some(piece.entry.reason.clone()))),
         ("log_file", rows.text(|piece| Some(piece.entry.log_file.clone()))),
-        ("record", rows.text(record)),
+        ("record", rows.text(|piece| Some(record(piece)))),
         ("bytes", rows.long(|piece| piece.entry.byte_length)),
     ];
     if with_status {
@@ -85,12 +85,12 @@ fn table(found: &[Quarantined], id_length: usize, with_status: bool) -> Result<R
 }
 
 /// Which record it is, or what else.
-fn record(piece: &Quarantined) -> Option<String> {
-    Some(match (piece.entry.record_index, piece.entry.byte_offset) {
+fn record(piece: &Quarantined) -> String {
+    match (piece.entry.record_index, piece.entry.byte_offset) {
         (Some(index), _) => index.to_string(),
         (None, Some(offset)) => format!("at byte {offset}"),
         (None, None) => "whole file".to_owned(),
-    })
+    }
 }
 
 fn everything(found: &[Quarantined]) -> Result<RecordBatch> {

@@ -1,11 +1,12 @@
 //! `trailq quarantine replay` and `discard`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Place, Which, named, pieces, summary};
+use super::{Place, Which, counted, named, pieces, summary};
 use crate::lake::{Lake, Quarantined};
 use crate::log_file::Limits;
 use crate::output::escape;
@@ -27,7 +28,7 @@ Examples:
   trailq quarantine replay --reason decompression_bomb --max-uncompressed-size 2048 --max-ratio 2000")]
 pub(super) struct Args {
     /// Ids, or as much of them as no others begin with
-    #[arg(value_name = "ID", required_unless_present_any = ["all", "reason", "log_file"])]
+    #[arg(value_name = "ID")]
     id: Vec<String>,
     /// All that is in quarantine
     #[arg(long, conflicts_with = "id")]
@@ -63,7 +64,7 @@ Examples:
   trailq quarantine discard --reason empty --yes")]
 pub(super) struct Discard {
     /// Ids, or as much of them as no others begin with
-    #[arg(value_name = "ID", required_unless_present_any = ["reason", "log_file"])]
+    #[arg(value_name = "ID")]
     id: Vec<String>,
     #[command(flatten)]
     which: Which,
@@ -76,6 +77,9 @@ pub(super) struct Discard {
 
 impl Args {
     pub(super) async fn run(&self) -> Result<ExitCode> {
+        if self.id.is_empty() && !self.which.is_given() && !self.all {
+            bail!("which pieces? Name them, or give --reason, --log-file or --all");
+        }
         let lake = if self.dry_run { self.place.read().await? } else { self.place.write().await? };
         let chosen = chosen(&lake, &self.id, &self.which).await?;
         let ids: Vec<String> = chosen.into_iter().map(|piece| piece.id).collect();
@@ -99,16 +103,17 @@ impl Args {
     fn told(&self, replayed: &Replayed) -> String {
         let Replayed { pieces: number, events, quarantined, failed } = replayed;
         let would = if self.dry_run { "would be " } else { "" };
-        let mut told = format!("{} {would}replayed: {events} events added\n", pieces(*number));
+        let mut told = format!("{} {would}replayed: {} added\n", pieces(*number), counted(*events, "event"));
         if *quarantined > 0 {
-            told.push_str(&format!(
-                "{} {would}quarantined anew: broken records of these files\n",
+            let _ = writeln!(
+                told,
+                "{} {would}quarantined anew: broken records of these files",
                 pieces(*quarantined)
-            ));
+            );
         }
         if !failed.is_empty() {
             let reasons = summary(failed.iter().map(|failed| failed.reason.as_str()));
-            told.push_str(&format!("still in quarantine: {reasons}\n"));
+            let _ = writeln!(told, "still in quarantine: {reasons}");
         }
         for piece in failed {
             let line = format!("  {}  {}  {}: {}", piece.id, piece.log_file, piece.reason, piece.detail);
@@ -121,6 +126,9 @@ impl Args {
 
 impl Discard {
     pub(super) async fn run(&self) -> Result<ExitCode> {
+        if self.id.is_empty() && !self.which.is_given() {
+            bail!("which pieces? Name them, or give --reason or --log-file");
+        }
         let lake = self.place.write().await?;
         let chosen = chosen(&lake, &self.id, &self.which).await?;
         if chosen.len() > 1 && !self.yes {

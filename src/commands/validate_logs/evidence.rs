@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::Args;
 use super::plan::Plan;
 use crate::evidence::{About, DigestEvidence, EvidenceWriter, HASH_MISMATCH, LogFileEvidence, VALID};
+use crate::object::ObjectRef;
 use crate::validation::{Event, Finding, Kind, Outcome, Verdict};
 
 /// A bundle being written while the check goes on.
@@ -15,6 +16,8 @@ pub(super) struct Evidence {
     path: PathBuf,
     writer: EvidenceWriter,
     about: About,
+    /// The last digest, if it holds: the log files that follow are vouched for.
+    vouching: Option<ObjectRef>,
 }
 
 impl Evidence {
@@ -29,7 +32,7 @@ impl Evidence {
             end_time: Some(plan.options.end),
             started_at: Some(plan.options.now),
         };
-        Ok(Evidence { path: path.to_owned(), writer: EvidenceWriter::create(path)?, about })
+        Ok(Evidence { path: path.to_owned(), writer: EvidenceWriter::create(path)?, about, vouching: None })
     }
 
     pub(super) fn tell(&mut self, event: &Event<'_>) -> Result<()> {
@@ -46,30 +49,41 @@ impl Evidence {
     }
 
     fn found(&mut self, finding: &Finding) -> Result<()> {
-        let Some(object) = &finding.object else { return Ok(()) };
-        let detail = finding.reason.as_deref();
-        match finding.kind {
-            Kind::Digest | Kind::BackfillDigest => {
-                let stored =
-                    finding.stored.as_ref().map(|stored| (stored.bytes.as_slice(), &stored.metadata));
-                let verdict = if finding.verdict == Verdict::Valid { VALID } else { finding.verdict.name() };
-                self.writer.digest(&DigestEvidence { object, stored, verdict, detail })
-            }
-            Kind::LogFile if finding.verdict == Verdict::Unlisted => {
-                self.writer.unlisted(object, None, finding.verdict.name(), detail)
-            }
-            Kind::LogFile => {
-                let sha256 = finding.sha256.as_deref();
-                let verdict = match finding.verdict {
-                    Verdict::Valid => VALID,
-                    Verdict::Invalid if sha256.is_some() => HASH_MISMATCH,
-                    other => other.name(),
-                };
-                let hash_value = finding.expected_sha256.as_deref().unwrap_or_default();
-                self.writer.log_file(&LogFileEvidence { object, hash_value, sha256, verdict, detail })
-            }
-            Kind::Link | Kind::Hours | Kind::Other => Ok(()),
+        match (finding.kind, &finding.object) {
+            (Kind::Digest | Kind::BackfillDigest, Some(object)) => self.digest(finding, object),
+            (Kind::LogFile, Some(object)) => self.log_file(finding, object),
+            _ => self.writer.note(finding),
         }
+    }
+
+    fn digest(&mut self, finding: &Finding, object: &ObjectRef) -> Result<()> {
+        let holds = finding.verdict == Verdict::Valid;
+        self.vouching = holds.then(|| object.clone());
+        self.writer.digest(&DigestEvidence {
+            object,
+            stored: finding.stored.as_ref().map(|stored| (stored.bytes.as_slice(), &stored.metadata)),
+            verdict: if holds { VALID } else { finding.verdict.name() },
+            detail: finding.reason.as_deref(),
+        })
+    }
+
+    fn log_file(&mut self, finding: &Finding, object: &ObjectRef) -> Result<()> {
+        let (sha256, detail) = (finding.sha256.as_deref(), finding.reason.as_deref());
+        let is_vouched_for = self.vouching.is_some() && finding.digest == self.vouching;
+        let Some(hash_value) = finding.expected_sha256.as_deref().filter(|_| is_vouched_for) else {
+            let verdict = match finding.verdict {
+                // It has the hash that a digest lists which does not hold.
+                Verdict::Valid => Verdict::Unproven,
+                other => other,
+            };
+            return self.writer.unlisted(object, sha256, verdict.name(), detail);
+        };
+        let verdict = match finding.verdict {
+            Verdict::Valid => VALID,
+            Verdict::Invalid if sha256.is_some_and(|sha256| sha256 != hash_value) => HASH_MISMATCH,
+            other => other.name(),
+        };
+        self.writer.log_file(&LogFileEvidence { object, hash_value, sha256, verdict, detail })
     }
 
     pub(super) fn finish(self, outcomes: &[Outcome]) -> Result<()> {

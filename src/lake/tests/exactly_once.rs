@@ -276,3 +276,14 @@ async fn write_commit(lake: &Lake, version: u64, lines: &'static str) {
     let log_store = &lake.table(Kind::Events).log_store;
     log_store.write_commit_entry(version, body, Uuid::new_v4()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_of_another_version_is_not_written_to() {
+    let (_directory, path) = temporary();
+    let lake = Lake::open_or_create(&path).await.unwrap();
+    let ledger = lake.table(Kind::LogFiles);
+    std::fs::remove_dir_all(format!("{path}/log_files")).unwrap();
+    ledger.create(&Kind::Digests.schema(), &[], &[]).await.unwrap();
+    let error = Lake::open_or_create(&path).await.unwrap_err().to_string();
+    assert!(error.contains("/log_files/ was made by another version of trailq"), "{error}");
+}

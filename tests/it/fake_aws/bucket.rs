@@ -33,10 +33,6 @@ impl Bucket {
     pub(crate) fn put(&mut self, key: &str, object: StoredObject) {
         self.objects.insert(key.to_owned(), object);
     }
-
-    pub(crate) fn remove(&mut self, key: &str) {
-        self.objects.remove(key);
-    }
 }
 
 pub(super) fn answer(request: &Request, shared: &Shared) -> Response {

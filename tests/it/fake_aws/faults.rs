@@ -50,22 +50,6 @@ impl Faults {
         }
     }
 
-    /// All of them, each in about this share of cases.
-    pub(crate) fn all(seed: u64, share: f64, delay: Duration) -> Self {
-        let share = Share(share);
-        Faults {
-            throttled: share,
-            failed: share,
-            unanswered: share,
-            cut: share,
-            entries: share,
-            twice: share,
-            slow: share,
-            delay,
-            ..Faults::none(seed)
-        }
-    }
-
     pub(crate) fn happens(&mut self, share: Share) -> bool {
         share.0 > 0.0 && self.rng.f64() < share.0
     }

@@ -11,7 +11,7 @@ use crate::python::system_python;
 use crate::support::{self, Run, repository};
 
 /// The servers. They end with the tests, whatever ends them: they read from a pipe of ours.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
     root: TempDir,
@@ -19,7 +19,7 @@ pub(super) struct Servers {
     cloudtrail: String,
 }
 
-pub(super) fn servers() -> &'static Servers {
+pub(crate) fn servers() -> &'static Servers {
     static SERVERS: OnceLock<Servers> = OnceLock::new();
     SERVERS.get_or_init(Servers::start)
 }
@@ -46,7 +46,7 @@ impl Servers {
     }
 
     /// Makes a trail with the arguments of make_trail.py.
-    pub(super) fn make(&self, name: &str, arguments: &str) -> Trail {
+    pub(crate) fn make(&self, name: &str, arguments: &str) -> Trail {
         let mut pipes = self.pipes.lock().unwrap();
         writeln!(pipes.0, "{name} {arguments}").unwrap();
         let mut arn = String::new();
@@ -58,28 +58,28 @@ impl Servers {
 
 /// A trail that was made.
 #[derive(Clone)]
-pub(super) struct Trail {
-    pub(super) name: String,
-    pub(super) arn: String,
+pub(crate) struct Trail {
+    pub(crate) name: String,
+    pub(crate) arn: String,
 }
 
 impl Trail {
-    pub(super) fn bucket(&self) -> String {
+    pub(crate) fn bucket(&self) -> String {
         format!("ct-{}", self.name)
     }
 
     /// Where its files lie: the bucket below `s3`, the public keys beside.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         servers().root.path().join(&self.name)
     }
 
     /// The bucket's objects.
-    pub(super) fn objects(&self) -> PathBuf {
+    pub(crate) fn objects(&self) -> PathBuf {
         self.folder().join("s3").join(self.bucket())
     }
 
     /// What sends a command to our servers.
-    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let api = format!("{}/{}", servers().cloudtrail, self.name);
         let mut environment = vec![
             ("AWS_ENDPOINT_URL_S3", servers().s3.clone()),
@@ -100,7 +100,7 @@ impl Trail {
     }
 
     /// `trailq validate-logs` with these arguments and those that nearly every run needs.
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut arguments: Vec<&str> = arguments.to_vec();
         let usual = [
             ("--trail-arn", self.arn.as_str()),
@@ -118,13 +118,13 @@ impl Trail {
         command
     }
 
-    pub(super) fn validate(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn validate(&self, arguments: &[&str]) -> Run {
         self.command(arguments).output().unwrap().into()
     }
 }
 
 /// Runs a command with standard output and standard error in one, as written, and says how it ended.
-pub(super) fn run_merged(mut command: Command) -> String {
+pub(crate) fn run_merged(mut command: Command) -> String {
     let (mut reader, writer) = std::io::pipe().unwrap();
     command.stdin(Stdio::null()).stdout(writer.try_clone().unwrap()).stderr(writer);
     let mut child = command.spawn().unwrap();
@@ -136,7 +136,7 @@ pub(super) fn run_merged(mut command: Command) -> String {
 }
 
 /// Runs a command, and puts standard error after standard output.
-pub(super) fn run_apart(mut command: Command) -> String {
+pub(crate) fn run_apart(mut command: Command) -> String {
     let run: Run = command.stdin(Stdio::null()).output().unwrap().into();
     format!("{}--- stderr\n{}exit={}\n", run.stdout, run.stderr, run.code.unwrap_or(-1))
 }

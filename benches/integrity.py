@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""What it costs to ask for `integrity`: the CPU time of queries without it and with it.
+
+    python3 benches/integrity.py                  make logs, a lake of a million events, measure, print
+    python3 benches/integrity.py --lake DIR       on a lake that exists
+
+Each query runs in a process of its own, so what is loaded for `integrity` is loaded each time. The two
+forms of a query run in turn. Only the standard library is needed.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUCKET = "s3://example-books-cloudtrail"
+
+# The query without, and what is added to it: a condition, or a column.
+QUERIES = {
+    "who, when, from where: all events": (
+        "SELECT useridentity.arn, sourceipaddress, count(*) AS n, max(eventtime) AS latest"
+        " FROM cloudtrail_logs WHERE eventname LIKE '%e%' {} GROUP BY 1, 2",
+        "AND integrity = 'verified'",
+    ),
+    "calls by name, a column more": (
+        "SELECT eventname, errorcode {}, count(*) AS n, count(DISTINCT useridentity.arn) AS who"
+        " FROM cloudtrail_logs GROUP BY ALL",
+        ", integrity",
+    ),
+    "one day": (
+        "SELECT eventname, useridentity.arn, sourceipaddress, count(*) AS n FROM cloudtrail_logs"
+        " WHERE event_date = DATE '2026-03-10' {} GROUP BY 1, 2, 3",
+        "AND integrity = 'verified'",
+    ),
+    "a needle": (
+        "SELECT eventtime, eventname, requestparameters FROM cloudtrail_logs"
+        " WHERE eventname = 'CreateAccessKey' {} ORDER BY eventtime LIMIT 100",
+        "AND integrity = 'verified'",
+    ),
+    "the newest hundred, all columns but it": (
+        "SELECT eventtime, eventname, useridentity, requestparameters {} FROM cloudtrail_logs"
+        " ORDER BY eventtime DESC LIMIT 100",
+        ", integrity",
+    ),
+}
+
+
+def main():
+    args = arguments()
+    trailq = args.trailq or build()
+    lake = args.lake or made(trailq, args.events, args.work)
+    states = ask(trailq, lake, "SELECT integrity, count(*) AS n FROM log_files GROUP BY 1")[1]
+    events = ask(trailq, lake, "SELECT count(*) AS n FROM events")[1].split()[-1]
+    print(f"{events} events; log files: {states.split()[1:]}; {platform.platform()}, {args.repeat} runs of each")
+    print("\n| query | CPU ms without | with | ratio | wall ms without | with |\n|---|---:|---:|---:|---:|---:|")
+    for name, (query, more) in QUERIES.items():
+        runs = {False: [], True: []}
+        answers = {}
+        for _ in range(args.repeat + 1):
+            for asks in (False, True):
+                usage, answer = ask(trailq, lake, query.format(more if asks else ""))
+                runs[asks].append(usage)
+                answers[asks] = len(answer.splitlines())
+        if answers[False] != answers[True]:
+            sys.exit(f"{name}: {answers[False]} lines without, {answers[True]} with: not the same question")
+        # The first of each warms the page cache.
+        cpu, wall = ({asks: statistics.median(run[which] for run in runs[asks][1:]) for asks in runs} for which in (0, 1))
+        ratio = cpu[True] / cpu[False]
+        print(f"| {name} | {cpu[False]:.0f} | {cpu[True]:.0f} | {ratio:.2f} | {wall[False]:.0f} | {wall[True]:.0f} |")
+
+
+def arguments():
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the lake to make [1000000]")
+    parser.add_argument("--lake", help="a lake to use instead")
+    parser.add_argument("--repeat", type=int, default=7, help="runs of each form of each query [7]")
+    parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
+    parser.add_argument("--work", type=Path, default=target / "bench", help="for the logs and the lake")
+    return parser.parse_args()
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "trailq"
+
+
+def made(trailq, events, work):
+    logs, lake = work / f"signed-{events}", work / f"signed-{events}-lake"
+    work.mkdir(parents=True, exist_ok=True)
+    if not logs.exists():
+        options = ["--accounts", "5", "--days", "30", "--events", str(events), "--out", logs]
+        subprocess.run([trailq, "generate", *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([trailq, "ingest", logs, "--as", BUCKET, "--lake", lake], check=True, stdout=sys.stderr)
+    return str(lake)
+
+
+def ask(trailq, lake, sql):
+    """CPU and wall-clock time in milliseconds, and the answer."""
+    read, write = os.pipe()
+    started = time.perf_counter()
+    process = subprocess.Popen([trailq, "sql", "--lake", lake, "--format", "csv", sql], stdout=write, stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as output:
+        answer = output.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"exit code {process.returncode}: {sql}")
+    return ((usage.ru_utime + usage.ru_stime) * 1000, wall * 1000), answer
+
+
+if __name__ == "__main__":
+    main()
