@@ -113,6 +113,7 @@ pub struct Args {
 
 /// How to tell what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "the help of a value is plain text")]
 enum Format {
     /// The AWS CLI's lines
     Text,
@@ -120,7 +121,7 @@ enum Format {
     Json,
     /// A JSON object a line
     Ndjson,
-    /// `JUnit` XML, for CI
+    /// JUnit XML, for CI
     Junit,
 }
 

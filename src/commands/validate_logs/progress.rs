@@ -19,7 +19,7 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(targets: usize) -> Self {
-        let bar = ProgressBar::no_length();
+        let bar = ProgressBar::new(0);
         if std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             bar.enable_steady_tick(Duration::from_millis(300));
