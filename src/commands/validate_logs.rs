@@ -23,6 +23,8 @@ use tell::{Tell, Tellers};
 /// Takes the arguments of `aws cloudtrail validate-logs`, prints its lines and ends with its codes: 0 if
 /// nothing is invalid, 1 if something is, 255 if the check could not be made.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[expect(clippy::doc_markdown, reason = "the help of a flag is plain text")]
 #[command(
     after_help = "docs/validate-logs.md says what each format holds, and where this differs from the AWS CLI."
 )]
@@ -111,6 +113,7 @@ pub struct Args {
 
 /// How to tell what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "the help of a value is plain text")]
 enum Format {
     /// The AWS CLI's lines
     Text,
@@ -118,7 +121,7 @@ enum Format {
     Json,
     /// A JSON object a line
     Ndjson,
-    /// `JUnit` XML, for CI
+    /// JUnit XML, for CI
     Junit,
 }
 

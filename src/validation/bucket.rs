@@ -17,7 +17,7 @@ pub use s3::S3Bucket;
 #[derive(Debug)]
 pub enum Bucket {
     /// In S3.
-    S3(S3Bucket),
+    S3(Box<S3Bucket>),
     /// Copied to a directory.
     Local(LocalBucket),
 }

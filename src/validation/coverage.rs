@@ -57,6 +57,7 @@ impl Coverage {
     }
 
     /// What is left of a range.
+    #[must_use]
     pub fn within(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Coverage {
         let cut = |range: &Range| (range.0.max(start), range.1.min(end));
         Coverage { ranges: self.ranges.iter().map(cut).filter(|range| range.0 < range.1).collect() }

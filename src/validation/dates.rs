@@ -99,8 +99,8 @@ const JUMP: [&str; 18] =
 
 fn month(word: &str) -> Option<u32> {
     let word = word.to_ascii_lowercase();
-    let named = |name: &&str| word == **name || word == name[..3] || (word == "sept" && *name == "september");
-    u32::try_from(MONTHS.iter().position(|name| named(&name))? + 1).ok()
+    let named = |name: &str| word == name || word == name[..3] || (word == "sept" && name == "september");
+    u32::try_from(MONTHS.iter().position(|name| named(name))? + 1).ok()
 }
 
 fn weekday(word: &str) -> Option<u32> {

@@ -140,10 +140,12 @@ impl Finding {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn as_uri<S: serde::Serializer>(object: &Option<ObjectRef>, to: S) -> Result<S::Ok, S::Error> {
     object.as_ref().map(ObjectRef::uri).serialize(to)
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn as_time<S: serde::Serializer>(time: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
     time.map(display).serialize(to)
 }

@@ -16,7 +16,7 @@ pub(super) type Keys = HashMap<String, ListedKey>;
 #[derive(Debug)]
 pub enum KeySource {
     /// `ListPublicKeys`, of each region.
-    Api(Api),
+    Api(Box<Api>),
     /// A list: a file, or the keys that a lake has seen.
     Listed(Keys),
 }
@@ -32,7 +32,7 @@ pub struct Api {
 impl KeySource {
     /// Asks CloudTrail.
     pub fn api(config: SdkConfig, endpoint_url: Option<String>) -> Self {
-        KeySource::Api(Api { config, endpoint_url, regions: Mutex::default() })
+        KeySource::Api(Box::new(Api { config, endpoint_url, regions: Mutex::default() }))
     }
 
     /// Takes keys that are at hand, in either form of DER, under the names in the list and their own.

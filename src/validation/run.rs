@@ -69,7 +69,7 @@ impl Fatal {
     }
 
     /// A request that failed.
-    pub(super) fn access(message: impl ToString) -> Self {
+    pub(super) fn access(message: &impl ToString) -> Self {
         Fatal { message: message.to_string(), in_data: false }
     }
 }
@@ -248,12 +248,12 @@ pub(super) struct Producer {
 impl Producer {
     async fn produce(self) -> Result<(), Gone> {
         let mut walker = Walker::new(&self);
-        let walked = match walker.walk(false).await {
+        let result = match walker.walk(false).await {
             Ok(()) => walker.walk(true).await,
             stopped => stopped,
         };
         let seen = walker.into_seen();
-        match walked {
+        match result {
             Ok(()) => self.send(Step::Walked).await?,
             Err(Stop::Gone) => return Err(Gone),
             Err(Stop::Fatal(fatal)) => {

@@ -77,8 +77,9 @@ async fn list_days(
     // After the last day come keys that are greater than anything in its folder.
     let end = format!("{}0", day(last));
     let (source, marker) = (&producer.context.bucket, day(first));
-    let mut pages = source.list(bucket, &prefix, &marker, false).await.map_err(Fatal::access)?;
-    while let Some(page) = pages.next().await.map_err(Fatal::access)? {
+    let mut pages =
+        source.list(bucket, &prefix, &marker, false).await.map_err(|error| Fatal::access(&error))?;
+    while let Some(page) = pages.next().await.map_err(|error| Fatal::access(&error))? {
         for key in page.keys {
             if key > end {
                 return Ok(());
@@ -106,7 +107,7 @@ async fn all_keys(producer: &Producer, seen: &Seen) -> Result<Keys, Stop> {
     }
     let (start, end) = (producer.options.start, producer.options.end + TimeDelta::hours(2));
     let keys = producer.context.keys.between(producer.key_region(), start, end).await;
-    Ok(keys.map_err(Fatal::access)?)
+    Ok(keys.map_err(|error| Fatal::access(&error))?)
 }
 
 /// Looks at every digest that the walk did not come to, and at those that they link to.
@@ -173,10 +174,12 @@ fn broken(checked: &Checked, linked: &Checked, signed: bool) -> Option<String> {
 
 /// The digests that hold, newest first.
 fn valid(seen: &Seen) -> Vec<(&ObjectRef, &Checked)> {
-    let holds = |(object, fact)| match fact {
-        &Fact::Holds(ref checked) => Some((object, &**checked)),
-        Fact::Fails | Fact::Missing => None,
-    };
+    fn holds<'a>((object, fact): (&'a ObjectRef, &'a Fact)) -> Option<(&'a ObjectRef, &'a Checked)> {
+        match fact {
+            Fact::Holds(checked) => Some((object, checked)),
+            Fact::Fails | Fact::Missing => None,
+        }
+    }
     let mut valid: Vec<(&ObjectRef, &Checked)> = seen.digests.iter().filter_map(holds).collect();
     valid.sort_by(|a, b| b.1.end.cmp(&a.1.end).then_with(|| a.0.cmp(b.0)));
     valid

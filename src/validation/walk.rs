@@ -128,7 +128,7 @@ impl<'a> Walker<'a> {
         let mut keys = Keys::new();
         if !backfill && producer.signed() {
             keys = self.load_keys(start, end + TimeDelta::hours(2)).await?.map_err(Fatal::data)?;
-            self.seen.keys = keys.clone();
+            self.seen.keys.clone_from(&keys);
         }
         producer.send(Step::Digests(listing.len())).await?;
         // Signed digests cannot lead in a circle. Unsigned ones can.
@@ -202,7 +202,7 @@ impl<'a> Walker<'a> {
         backfill: bool,
     ) -> Result<Loaded, Stop> {
         let fetched = match self.ahead.remove(object) {
-            Some(handle) => handle.await.map_err(|error| Fatal::access(error))?,
+            Some(handle) => handle.await.map_err(|error| Fatal::access(&error))?,
             None => self.producer.context.bucket.get(object).await,
         };
         let strict = self.producer.options.strict;
@@ -210,7 +210,7 @@ impl<'a> Walker<'a> {
             Ok(stored) => stored,
             Err(GetError::NotFound) => return Ok(Loaded::Missing),
             Err(error) if strict => return Ok(Loaded::Unreadable(error.to_string())),
-            Err(GetError::Api(error)) if error.code().is_some() => return Err(Fatal::access(error).into()),
+            Err(GetError::Api(error)) if error.code().is_some() => return Err(Fatal::access(&error).into()),
             Err(error) => return Ok(Loaded::Rejected(Rejected { told: error.to_string(), detail: None })),
         };
         let checked = self.check(object, &stored, keys, backfill).await?;
@@ -267,7 +267,10 @@ impl<'a> Walker<'a> {
         end: DateTime<Utc>,
     ) -> Result<Result<Keys, String>, Stop> {
         let source = &self.producer.context.keys;
-        let keys = source.between(self.producer.key_region(), start, end).await.map_err(Fatal::access)?;
+        let keys = source
+            .between(self.producer.key_region(), start, end)
+            .await
+            .map_err(|error| Fatal::access(&error))?;
         if keys.is_empty() {
             let (start, end) = (display(start), display(end));
             return Ok(Err(format!("No public keys found between {start} and {end}")));
@@ -438,8 +441,9 @@ impl<'a> Walker<'a> {
         let mut lists = [Vec::new(), Vec::new()];
         let source = &self.producer.context.bucket;
         let (folder, marker) = (target.digest_folder(), target.marker(start));
-        let mut pages = source.list(bucket, &folder, &marker, false).await.map_err(Fatal::access)?;
-        while let Some(page) = pages.next().await.map_err(Fatal::access)? {
+        let mut pages =
+            source.list(bucket, &folder, &marker, false).await.map_err(|error| Fatal::access(&error))?;
+        while let Some(page) = pages.next().await.map_err(|error| Fatal::access(&error))? {
             for key in page.keys.into_iter().filter(|key| pattern.is_match(key)) {
                 let date = date_in_name(&key);
                 if date > last {
@@ -516,7 +520,7 @@ fn judge(mut finding: Finding, hashed: Result<Hashed, GetError>, strict: bool) -
             wrong(Verdict::Unreadable, "", error.to_string());
             finding.told = Told::Nothing;
         }
-        Err(GetError::Api(error)) if error.code().is_some() => return Err(Fatal::access(error)),
+        Err(GetError::Api(error)) if error.code().is_some() => return Err(Fatal::access(&error)),
         Err(error) => wrong(Verdict::Unreadable, "invalid format", error.to_string()),
     }
     Ok(finding)

@@ -88,7 +88,11 @@ impl Tell for Machine {
             }
             Event::GaveUp(fatal) => {
                 let error = json!({"message": fatal.message});
-                if self.lines { self.line("error", error) } else { Ok(self.errors.push(error)) }
+                if self.lines {
+                    return self.line("error", error);
+                }
+                self.errors.push(error);
+                Ok(())
             }
             Event::Done(outcome) if self.lines => {
                 let coverage = self.coverage(outcome);

@@ -183,7 +183,7 @@ struct Place {
 impl Whole<'_> {
     async fn in_s3(&self, options: &Options) -> Result<(Bucket, Vec<Target>), Refused> {
         let place = self.place().await?;
-        let bucket = Bucket::S3(S3Bucket::new(self.config.clone()));
+        let bucket = Bucket::S3(Box::new(S3Bucket::new(self.config.clone())));
         if self.many {
             let search = self.search(place.bucket, place.prefix, options);
             let targets = discover_in(&bucket, &search).await?;

@@ -10,7 +10,7 @@ use crate::validation::{Event, Kind};
 /// The bar. Where there is no terminal it does nothing.
 #[derive(Clone)]
 pub(super) struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     started: Instant,
     files: u64,
     targets: usize,
@@ -19,7 +19,7 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(targets: usize) -> Self {
-        let bar = ProgressBar::no_length();
+        let bar = ProgressBar::new(0);
         if std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             bar.enable_steady_tick(Duration::from_millis(300));
@@ -30,18 +30,18 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        Bar { bar, started: Instant::now(), files: 0, targets, done: 0 }
+        Bar { shown: bar, started: Instant::now(), files: 0, targets, done: 0 }
     }
 
     /// Notes what an event means for the bar.
     pub(super) fn count(&mut self, event: &Event<'_>) {
-        if self.bar.is_hidden() {
+        if self.shown.is_hidden() {
             return;
         }
         match event {
-            Event::Digests(digests) => self.bar.inc_length(*digests as u64),
+            Event::Digests(digests) => self.shown.inc_length(*digests as u64),
             Event::Found(finding) => match finding.kind {
-                Kind::Digest | Kind::BackfillDigest => self.bar.inc(1),
+                Kind::Digest | Kind::BackfillDigest => self.shown.inc(1),
                 Kind::LogFile => self.files += 1,
                 Kind::Link | Kind::Hours | Kind::Other => {}
             },
@@ -55,15 +55,15 @@ impl Bar {
         } else {
             String::new()
         };
-        self.bar.set_message(format!("{} log files, {speed:.0} files/s{sections}", self.files));
+        self.shown.set_message(format!("{} log files, {speed:.0} files/s{sections}", self.files));
     }
 
     /// Writes something while the bar is out of the way.
     pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
-        if self.bar.is_hidden() { write() } else { self.bar.suspend(write) }
+        if self.shown.is_hidden() { write() } else { self.shown.suspend(write) }
     }
 
     pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.shown.finish_and_clear();
     }
 }

@@ -1,5 +1,7 @@
 //! The AWS CLI's lines, and after them what strict checks have found.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
@@ -132,7 +134,7 @@ impl Text {
         }
         match found {
             Some((first, last)) => {
-                text.push_str(&format!("Results found for {} to {}:\n", display(*first), display(*last)));
+                let _ = writeln!(text, "Results found for {} to {}:", display(*first), display(*last));
             }
             None => text.push_str("No valid digests found in range\n"),
         }
@@ -174,7 +176,7 @@ impl Text {
         rows.extend(gaps.into_iter().map(|gap| (gap.0, gap.1, "NOT PROVEN")));
         rows.sort();
         for (start, end, what) in rows.into_iter().filter(|_| outcome.strict) {
-            text.push_str(&format!("  {} to {}  {what}\n", display(start), display(end)));
+            let _ = writeln!(text, "  {} to {}  {what}", display(start), display(end));
         }
         self.streams.out(&text)
     }
@@ -255,7 +257,7 @@ impl Count {
         let mut text = format!("\n{}/{total} {name} files valid", self.valid);
         let rest = [(self.invalid, "INVALID"), (self.unproven, "UNPROVEN"), (self.unreadable, "UNREADABLE")];
         for (count, word) in rest.into_iter().filter(|(count, _)| *count > 0) {
-            text.push_str(&format!(", {count}/{total} {name} files {word}"));
+            let _ = write!(text, ", {count}/{total} {name} files {word}");
         }
         text
     }

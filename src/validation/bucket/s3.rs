@@ -1,4 +1,4 @@
-//! S3 as the AWS CLI asks it: GetBucketLocation, ListObjects with a marker, GetObject.
+//! S3 as the AWS CLI asks it: `GetBucketLocation`, `ListObjects` with a marker, `GetObject`.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{BucketLocationConstraint, EncodingType};
 
 use super::{Body, GetError, Hashed, Hasher, Page, StoredObject, is_small};
 use crate::cloudtrail::ApiError;
@@ -129,7 +129,7 @@ impl S3Bucket {
         let client = self.connect(None);
         let answer = client.get_bucket_location().bucket(bucket).send().await;
         match answer.map_err(|error| ApiError::new("GetBucketLocation", error)) {
-            Ok(answer) => Ok(match answer.location_constraint().map(|region| region.as_str()) {
+            Ok(answer) => Ok(match answer.location_constraint().map(BucketLocationConstraint::as_str) {
                 None | Some("") => "us-east-1".to_owned(),
                 Some("EU") => "eu-west-1".to_owned(),
                 Some(region) => region.to_owned(),
@@ -153,8 +153,8 @@ impl S3Bucket {
         let fallback = || self.config.region().map_or("us-east-1", |region| region.as_ref()).to_owned();
         let region = region.map_or_else(fallback, str::to_owned);
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(60))
-            .read_timeout(Duration::from_secs(60))
+            .connect_timeout(Duration::from_mins(1))
+            .read_timeout(Duration::from_mins(1))
             .build();
         let builder = aws_sdk_s3::config::Builder::from(&self.config)
             .region(Region::new(region))

@@ -51,7 +51,7 @@ fn case(line: &str) -> Case {
         ("--region", "us-east-1"),
     ];
     for (option, value) in usual {
-        let wanted = !set("NODEFAULTS") && !(option == "--region" && set("NOREGION"));
+        let wanted = !set("NODEFAULTS") && (option != "--region" || !set("NOREGION"));
         if wanted && !arguments.iter().any(|argument| argument == option) {
             arguments.extend([option.to_owned(), value.to_owned()]);
         }

@@ -45,7 +45,7 @@ impl Servers {
         }
     }
 
-    /// Makes a trail with the arguments of make_trail.py.
+    /// Makes a trail with the arguments of `make_trail.py`.
     pub(crate) fn make(&self, name: &str, arguments: &str) -> Trail {
         let mut pipes = self.pipes.lock().unwrap();
         writeln!(pipes.0, "{name} {arguments}").unwrap();
