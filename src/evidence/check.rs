@@ -299,6 +299,7 @@ impl Check<'_> {
     }
 
     /// Judges a log file of the copy: nothing if it is not there, or no hash if it cannot be unpacked.
+    #[allow(clippy::option_option, reason = "there or not, and with a hash or not")]
     fn at_hand(
         &mut self,
         address: &str,
