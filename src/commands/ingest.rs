@@ -388,8 +388,7 @@ fn hint(summary: &Summary, args: &Args) -> Option<String> {
         );
     }
     if !summary.quarantined.is_empty() {
-        let sql = "SELECT log_file, record_index, reason, detail FROM quarantine";
-        return Some(format!("See what was quarantined:  trailq sql{lake} \"{sql}\""));
+        return Some(format!("See what was quarantined:  trailq quarantine list{lake}"));
     }
     if let Some(why) = summary.integrity.as_ref().and_then(|digests| digests.why_not_checked.as_ref()) {
         return Some(format!("Digest files were not checked: {why}."));

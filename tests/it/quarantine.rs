@@ -56,7 +56,7 @@ fn each_kind_of_damage_is_told_and_kept_and_stops_nothing_else() {
     assert_eq!((run.summary("new in the lake"), run.summary("events added")), (7, 3));
     assert!(run.stdout.contains("1 file: decompression_bomb"), "{}", run.stdout);
     assert!(run.stdout.contains("2 files: not_a_log_file"), "{}", run.stdout);
-    assert!(run.stdout.contains("See what was quarantined:  trailq sql"), "{}", run.stdout);
+    assert!(run.stdout.contains("See what was quarantined:  trailq quarantine list"), "{}", run.stdout);
     assert_eq!(event_ids(&folder.lake()), ["after", "before", "good"]);
     let whole = |reason: &str, bytes: &[u8]| (reason.to_owned(), Value::Null, bytes.to_owned());
     assert_eq!(kept(&folder, "truncated"), whole("damaged_gzip", truncated()));
