@@ -55,7 +55,11 @@ pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
         *status.quarantine.entry(piece.entry.reason).or_default() += 1;
     }
     status.version = lake.version().await?;
-    let since = now.date_naive().checked_sub_days(Days::new(u64::from(days))).unwrap_or_default();
+    let session = Session::new(sources::open_lake(location).await?)?;
+    ledger(&session, &mut status).await?;
+    // The last days that there are: a lake that nobody feeds any more has some too.
+    let last = status.newest_event.map_or(now, |newest| newest.min(now)).date_naive();
+    let since = last.checked_sub_days(Days::new(u64::from(days))).unwrap_or_default();
     let audit = integrity::audit(&lake, since, now).await.context("comparing digests and log files")?;
     for state in State::ALL {
         status.integrity.insert(state.as_str(), audit.count(state));
@@ -67,8 +71,6 @@ pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
     status.newest_digest_end = audit.newest_digest_end.values().max().copied();
     let oldest = audit.newest_digest_end.into_iter().min_by_key(|(_, end)| *end);
     status.oldest_digest_end = oldest.map(|((account, region), end)| (account, region, end));
-    let session = Session::new(sources::open_lake(location).await?)?;
-    ledger(&session, &mut status).await?;
     gaps(&session, since.to_string(), &mut status).await?;
     Ok(status)
 }

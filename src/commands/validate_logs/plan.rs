@@ -65,7 +65,11 @@ impl Plan {
             concurrency: args.concurrency.max(1),
             limits: Limits::default(),
         };
-        let config = load_config(args.profile.as_deref(), args.region.as_deref()).await;
+        let config = if is_offline(args) {
+            SdkConfig::builder().region(args.region.clone().map(Region::new)).build()
+        } else {
+            load_config(args.profile.as_deref(), args.region.as_deref()).await
+        };
         let home = arn.as_ref().map_or("us-east-1", |arn| arn.region.as_str()).to_owned();
         let key_region = config.region().map_or_else(|| home.clone(), ToString::to_string);
         let config = if config.region().is_some() {
@@ -284,6 +288,14 @@ async fn discover_in(bucket: &Bucket, search: &Search) -> Result<Vec<Target>, Re
         return Err(Refused::Fatal(format!("No digests and no log files were found below {place}")));
     }
     Ok(targets)
+}
+
+/// Whether bucket and keys are at hand, so that AWS need not even be looked for.
+fn is_offline(args: &Args) -> bool {
+    let beside = |directory: &std::path::PathBuf| directory.join(PUBLIC_KEYS_FILE).exists();
+    args.local.as_ref().is_some_and(|directory| {
+        !args.public_keys.is_empty() || args.lake.is_some() || beside(directory)
+    })
 }
 
 /// Keys at hand, or CloudTrail's.
