@@ -276,6 +276,10 @@ impl Run<'_> {
                     if let (Some(desk), Some(key), true) = (&self.desk, &candidate.key, found.pieces > 0) {
                         desk.touch(key.date);
                     }
+                    if found.pieces == 0 {
+                        warn!(log_file = candidate.log_file, "changed since it was ingested; left as it was");
+                        self.progress.changed();
+                    }
                     self.progress.reappeared(found.pieces);
                 }
                 Err(error) => self.progress.failed(&candidate.log_file, &error),

@@ -325,7 +325,7 @@ impl Lake {
             table(Kind::Quarantine).load(),
             load_digests(table(Kind::Digests))
         )?;
-        let events = table(Kind::Events).load().await?;
+        let mut events = table(Kind::Events).load().await?;
         let followed = ledger.events_version.unwrap_or(0);
         for version in followed + 1..=events.version {
             let Some(commit) = table(Kind::Events).read_commit(version).await? else {
@@ -336,19 +336,26 @@ impl Lake {
             add_missing(&mut odd.files, commit.pointers.quarantine);
             add_missing(&mut digests.files, commit.pointers.digests);
         }
-        let facts = Facts::of(&self.inner.tables, &ledger, &odd, &digests);
+        let shared = |state: &mut TableState| -> Arc<[DataFile]> { std::mem::take(&mut state.files).into() };
+        let (ledger_files, odd_files, digest_files) =
+            (shared(&mut ledger), shared(&mut odd), shared(&mut digests));
+        let facts = Facts::of(&self.inner.tables, &ledger_files, &odd_files, &digest_files);
         let verdicts = derived::Cache::default();
-        let view = |kind: Kind, state: TableState| -> Result<TableView> {
+        let view = |kind: Kind, state: TableState, files: Arc<[DataFile]>| -> Result<TableView> {
             let root = table(kind).log_store.root_url();
-            let provider = LakeTable::new(kind, root, &state.schema, &state.files)?
-                .with_derived(Derived::new(kind, facts.clone(), verdicts.clone()));
-            Ok(TableView { version: state.version, files: state.files.into(), provider: Arc::new(provider) })
+            let provider = LakeTable::new(kind, root, &state.schema, &files)?.with_derived(Derived::new(
+                kind,
+                facts.clone(),
+                verdicts.clone(),
+            ));
+            Ok(TableView { version: state.version, files, provider: Arc::new(provider) })
         };
+        let event_files = shared(&mut events);
         Ok(View {
-            events: view(Kind::Events, events)?,
-            log_files: view(Kind::LogFiles, ledger)?,
-            quarantine: view(Kind::Quarantine, odd)?,
-            digests: view(Kind::Digests, digests)?,
+            events: view(Kind::Events, events, event_files)?,
+            log_files: view(Kind::LogFiles, ledger, ledger_files)?,
+            quarantine: view(Kind::Quarantine, odd, odd_files)?,
+            digests: view(Kind::Digests, digests, digest_files)?,
             facts,
         })
     }

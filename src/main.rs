@@ -53,7 +53,9 @@ async fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return failed(&error),
     };
-    log_to_stderr(matches!(&command, Command::Daemon(args) if args.logs_json()));
+    // The demo tells its story itself.
+    let default = if matches!(command, Command::Demo(_)) { "error" } else { DEFAULT_LOG };
+    log_to_stderr(default, matches!(&command, Command::Daemon(args) if args.logs_json()));
     let stop = CancellationToken::new();
     let result = match command {
         Command::Ingest(args) => {
@@ -101,10 +103,10 @@ fn told(error: &anyhow::Error) -> String {
     trailq::output::escape(&told, true).into_owned()
 }
 
-fn log_to_stderr(json: bool) {
+fn log_to_stderr(default: &str, json: bool) {
     // The kernel crate reports a table that does not exist yet as an error.
     let quiet = ",delta_kernel=off,buoyant_kernel=off";
-    let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| DEFAULT_LOG.to_owned());
+    let level = std::env::var("TRAILQ_LOG").unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(format!("{level}{quiet}"))
         .unwrap_or_else(|_| EnvFilter::new(format!("warn{quiet}")));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());

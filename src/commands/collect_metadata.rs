@@ -17,8 +17,8 @@ use crate::validation::{METADATA_FILE, PUBLIC_KEYS_FILE};
 /// Save the signatures of digests beside a local copy of their bucket
 ///
 /// S3 keeps the signature of a digest in the metadata of the object, where `aws s3 sync` does not look. This
-/// asks for it, digest by digest, and writes all of them into one file; put it beside the copy's AWSLogs, and
-/// the copy can be validated. What the file has already is not asked for again.
+/// asks for it, digest by digest, and writes all of them into one file. Beside the folder of the copy's logs, it lets
+/// the copy be validated. What the file has already is not asked for again.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The bucket, or a part of it

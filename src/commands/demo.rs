@@ -25,8 +25,8 @@ use crate::validation::LocalBucket;
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
 ///
-/// Needs nothing but this program: the logs are those of `sample-logs/`, made anew, and the lake is in a
-/// temporary directory.
+/// Needs nothing but this program: the logs are those of `sample-logs/`, before somebody tampered with two
+/// of them, and the lake is in a temporary directory.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Keep the logs and the lake in this directory, new or empty, to go on with
@@ -106,7 +106,9 @@ async fn walk(dir: &Path, kept: Option<&Path>, out: &mut (dyn Write + Send)) -> 
 }
 
 fn make_logs(logs: &Path, out: &mut dyn Write) -> Result<()> {
-    let made = generate::write_directory(&Sample::sample(), &SigningKey::demonstration()?, logs)?;
+    // As CloudTrail wrote them: `sample-logs/` has two log files besides that somebody has tampered with.
+    let untouched = Sample { tamper: Vec::new(), tamper_in: None, ..Sample::sample() };
+    let made = generate::write_directory(&untouched, &SigningKey::demonstration()?, logs)?;
     writeln!(
         out,
         "1. The logs: {} log files and {} signed digests, as CloudTrail puts them into a bucket.",
@@ -160,13 +162,7 @@ async fn tell_integrity(session: &Session, out: &mut dyn Write) -> Result<()> {
         all(&log_files),
         of(&log_files, State::Uncovered.as_str()),
     )?;
-    let sql = "SELECT log_file, integrity_reason FROM log_files WHERE integrity = 'failed' ORDER BY 1";
-    let failed = texts(session, sql).await?;
-    for (log_file, reason) in &failed {
-        let name = log_file.rsplit('/').next().unwrap_or_default();
-        writeln!(out, "   {}: {}", output::escape(reason, true), output::escape(name, true))?;
-    }
-    let verified = of(&log_files, State::Verified.as_str()) + i64::try_from(failed.len())?;
+    let verified = of(&log_files, State::Verified.as_str());
     ensure!(verified == all(&log_files), "the sample logs are not as they were made");
     Ok(())
 }
@@ -180,19 +176,6 @@ async fn counts(session: &Session, sql: &str) -> Result<HashMap<String, i64>> {
         counts.extend(rows.filter_map(|(name, number)| Some((name?.to_owned(), number?))));
     }
     Ok(counts)
-}
-
-/// The rows of two columns of text.
-async fn texts(session: &Session, sql: &str) -> Result<Vec<(String, String)>> {
-    let mut rows = Vec::new();
-    for batch in session.collect(sql, &[]).await? {
-        let column =
-            |index: usize| arrow::compute::cast(batch.column(index), &arrow::datatypes::DataType::Utf8);
-        let (first, second) = (column(0)?, column(1)?);
-        let pairs = first.as_string::<i32>().iter().zip(second.as_string::<i32>());
-        rows.extend(pairs.filter_map(|(first, second)| Some((first?.to_owned(), second?.to_owned()))));
-    }
-    Ok(rows)
 }
 
 async fn ask(

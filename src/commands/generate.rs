@@ -14,6 +14,7 @@ use std::process::ExitCode;
 /// The same arguments give the same bytes. Digests are signed with a public demonstration key, which
 /// proves nothing about who wrote a log; give one of your own with --key where that matters.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct Args {
     /// Directory to write to, new or empty
     #[arg(long, value_name = "DIR")]

@@ -63,7 +63,7 @@ pub struct Args {
     /// Public keys to check digests by, as `aws cloudtrail list-public-keys` prints them (repeatable)
     ///
     /// Without it CloudTrail is asked for the keys of digests on S3, and a local copy may have them in
-    /// public-keys.json beside AWSLogs.
+    /// `public-keys.json` beside `AWSLogs`.
     #[arg(long, value_name = "FILE", conflicts_with = "no_digests")]
     public_keys: Vec<PathBuf>,
 

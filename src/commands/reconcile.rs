@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     tokio::spawn(stop_on_signal(stop.clone()));
     let mut teller = Teller::new(args.format, args.limit);
     for source in &args.sources {
-        match args.reconcile(source, lake.as_ref(), &mut teller, &stop).await {
+        match Box::pin(args.reconcile(source, lake.as_ref(), &mut teller, &stop)).await {
             Err(error) if output::is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
             outcome => outcome?,
         }

@@ -32,7 +32,6 @@ SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 # SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL }, without its own tag and length.
 RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d0101010500")
 TEXTS = ["digestStartTime", "digestEndTime", "digestS3Bucket", "digestS3Object", "digestPublicKeyFingerprint"]
-LINK = ["previousDigestS3Bucket", "previousDigestS3Object", "previousDigestHashValue", "previousDigestSignature"]
 PIECE = 1 << 20
 # No digest is nearly as long; what inflates to more is no digest.
 LONGEST_DIGEST = 1 << 30
@@ -189,8 +188,6 @@ def parse_digest(content):
     for name in ("digestStartTime", "digestEndTime"):
         if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", digest[name]):
             raise Invalid("invalid format: %s is no time" % name)
-    if len({digest.get(name) is None for name in LINK}) > 1:
-        raise Invalid("invalid format: half a link to the digest before")
     if any(entry.get("hashAlgorithm") not in (None, "SHA-256") for entry in digest["logFiles"]):
         raise Invalid("invalid format: another hash than SHA-256")
     return digest

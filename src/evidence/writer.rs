@@ -41,7 +41,10 @@ pub struct EvidenceWriter {
 
 impl std::fmt::Debug for EvidenceWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EvidenceWriter").field("path", &self.path).field("digests", &self.digests).finish()
+        f.debug_struct("EvidenceWriter")
+            .field("path", &self.path)
+            .field("digests", &self.digests)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Progress;
 use crate::event::{Appended, EventBuilder};
@@ -332,7 +332,12 @@ impl<T> Loader<T> {
         code: &'static str,
         detail: String,
     ) -> Outcome {
-        warn!(log_file = entry.log_file, reason = code, detail, "quarantined");
+        if code == "missing" {
+            // What this means is for the digests to say, loudly.
+            info!(log_file = entry.log_file, reason = code, detail, "quarantined");
+        } else {
+            warn!(log_file = entry.log_file, reason = code, detail, "quarantined");
+        }
         self.progress.quarantined(code, true);
         entry.status = Status::Quarantined;
         let kept = bytes[..bytes.len().min(KEPT_BYTES)].to_vec();

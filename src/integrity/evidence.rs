@@ -426,15 +426,17 @@ impl Trail {
     }
 
     fn close(&mut self, digests: &[DigestFact]) {
-        self.segments.sort_by(|a, b| (a.start, a.end, a.digest).cmp(&(b.start, b.end, b.digest)));
+        self.segments.sort_by_key(|segment| (segment.start, segment.end, segment.digest));
         let mut off = Vec::new();
         let mut before: Option<DateTime<Utc>> = None;
         for segment in &mut self.segments {
             let digest = &digests[segment.digest as usize];
             match (segment.cover, before) {
-                // Whatever lies between the last digest known and a missing one is as unproven as its hour:
-                // the link to the one before it is gone with it.
-                (Cover::Missing, Some(before)) if before < segment.start => segment.start = before,
+                // Whatever lies between the last digest known and one that is missing, or does not hold, is as
+                // unproven as its hour: the link to the one before it is gone with it.
+                (Cover::Missing | Cover::Invalid, Some(before)) if before < segment.start => {
+                    segment.start = before;
+                }
                 (Cover::Holds, _) if digest.previous.is_none() => off.push(Segment {
                     start: before.unwrap_or(DateTime::<Utc>::MIN_UTC).min(segment.start),
                     end: segment.start,
@@ -446,7 +448,7 @@ impl Trail {
             before = before.max(Some(segment.end));
         }
         self.segments.extend(off.into_iter().filter(|segment| segment.start < segment.end));
-        self.segments.sort_by(|a, b| (a.start, a.end, a.digest).cmp(&(b.start, b.end, b.digest)));
+        self.segments.sort_by_key(|segment| (segment.start, segment.end, segment.digest));
         let mut reach = DateTime::<Utc>::MIN_UTC;
         self.reach = self
             .segments
@@ -512,10 +514,8 @@ fn trails(digests: &[DigestFact], trust: &[Trust]) -> HashMap<String, Vec<Trail>
             Trust::Superseded => continue,
         };
         let entry = chosen.entry(&digest.digest).or_insert((at, cover));
-        let start = |at: usize| digests[at].start;
-        if (cover == Cover::Holds) > (entry.1 == Cover::Holds)
-            || ((cover == Cover::Holds) == (entry.1 == Cover::Holds) && start(at) < start(entry.0))
-        {
+        let rank = |at: usize, cover: Cover| (cover != Cover::Holds, digests[at].start);
+        if rank(at, cover) < rank(entry.0, entry.1) {
             *entry = (at, cover);
         }
     }
@@ -524,21 +524,18 @@ fn trails(digests: &[DigestFact], trust: &[Trust]) -> HashMap<String, Vec<Trail>
         let digest = &digests[at];
         let root = root(&digest.digest);
         let trails = trails.entry(place(&root, &digest.account, &digest.region)).or_default();
-        let trail = match trails.iter().position(|trail| trail.is_of(digest)) {
-            Some(found) => found,
-            None => {
-                trails.push(Trail {
-                    root,
-                    account: digest.account.clone(),
-                    region: digest.region.clone(),
-                    name: digest.trail.clone(),
-                    home_region: digest.home_region.clone(),
-                    segments: Vec::new(),
-                    reach: Vec::new(),
-                });
-                trails.len() - 1
-            }
-        };
+        let trail = trails.iter().position(|trail| trail.is_of(digest)).unwrap_or_else(|| {
+            trails.push(Trail {
+                root,
+                account: digest.account.clone(),
+                region: digest.region.clone(),
+                name: digest.trail.clone(),
+                home_region: digest.home_region.clone(),
+                segments: Vec::new(),
+                reach: Vec::new(),
+            });
+            trails.len() - 1
+        });
         // An invalid digest may say anything of its beginning.
         let told = if cover == Cover::Invalid { None } else { digest.start };
         let start = told.unwrap_or(digest.end - HOUR).min(digest.end);

@@ -122,12 +122,15 @@ struct Counted {
 /// Bucket and prefix, account, region.
 type Place = (String, String, String);
 
+/// First and last time of some log files, and how many they are.
+type Extent = (DateTime<Utc>, DateTime<Utc>, i64);
+
 struct Counter {
     gaps: HashMap<Place, Vec<Counted>>,
     /// From the first to the last digest known.
     known: HashMap<Place, (DateTime<Utc>, DateTime<Utc>)>,
-    /// Unverified log files before and after: first and last time, and how many.
-    outside: BTreeMap<(Place, bool), (DateTime<Utc>, DateTime<Utc>, i64)>,
+    /// Unverified log files before and after.
+    outside: BTreeMap<(Place, bool), Extent>,
 }
 
 async fn count(facts: &Facts, now: DateTime<Utc>) -> Result<Vec<Counted>> {

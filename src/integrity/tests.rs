@@ -188,6 +188,17 @@ fn a_missing_digest_breaks_the_chain_and_so_do_those_before_it() {
 }
 
 #[test]
+fn digests_deleted_before_one_that_does_not_hold_are_not_forgotten() {
+    let mut facts = chain(12, &[]);
+    facts[8] = with_status(facts[8].clone(), DigestStatus::Invalid);
+    facts.drain(3..8);
+    for hours in [3.5, 5.5, 8.5] {
+        let file = ledger(&log_file(hours, "a"), 1);
+        assert_eq!(judge(facts.clone(), &file, 90.0), not(Reason::BadSignature), "{hours}");
+    }
+}
+
+#[test]
 fn a_digest_that_was_replaced_proves_nothing() {
     let name = log_file(2.5, "a");
     let mut facts = chain(6, &[(&name, 1)]);

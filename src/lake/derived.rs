@@ -149,7 +149,7 @@ impl Derived {
     }
 
     /// The stored columns that are needed to make these.
-    pub(crate) fn needed(&self, stored: &SchemaRef, origins: &[Origin], replaced: bool) -> Vec<usize> {
+    pub(crate) fn needed(stored: &SchemaRef, origins: &[Origin], replaced: bool) -> Vec<usize> {
         let mut needed: Vec<usize> = origins.iter().filter_map(Origin::stored).collect();
         let mut also = |name: &str| {
             if let Some((at, _)) = stored.column_with_name(name)
@@ -354,8 +354,10 @@ struct Words {
 impl Words {
     fn of(told: Told) -> Self {
         let mut builder = StringViewBuilder::new();
-        State::ALL.iter().for_each(|state| builder.append_value(state.as_str()));
-        Reason::ALL.iter().for_each(|reason| builder.append_value(reason.as_str()));
+        let words = State::ALL.iter().map(|state| state.as_str());
+        for word in words.chain(Reason::ALL.iter().map(|reason| reason.as_str())) {
+            builder.append_value(word);
+        }
         let array = builder.finish();
         let mut views = array.views().iter().copied();
         let states = State::ALL.into_iter().zip(views.by_ref()).collect();

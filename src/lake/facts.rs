@@ -18,7 +18,7 @@ use super::derived::{Outcomes, rank_of};
 use super::encode::read_columns;
 use super::entry::{DigestStatus, ListedLogFile, LogFileId, Status};
 use super::file_stats::FileStats;
-use super::table::{DataFile, TableState};
+use super::table::DataFile;
 use super::tables::{Kind, Tables};
 use crate::integrity::{DigestFact, Link, LogFileFact, Mark};
 
@@ -125,16 +125,15 @@ impl Dates {
 impl Facts {
     pub(super) fn of(
         tables: &Tables,
-        log_files: &TableState,
-        quarantine: &TableState,
-        digests: &TableState,
+        log_files: &Arc<[DataFile]>,
+        quarantine: &Arc<[DataFile]>,
+        digests: &Arc<[DataFile]>,
     ) -> Self {
-        let files = |state: &TableState| state.files.clone().into();
         Self {
             tables: tables.clone(),
-            log_files: files(log_files),
-            quarantine: files(quarantine),
-            digests: files(digests),
+            log_files: log_files.clone(),
+            quarantine: quarantine.clone(),
+            digests: digests.clone(),
         }
     }
 

@@ -109,7 +109,7 @@ impl LakeTable {
             Some((at, _)) => matches!(self.columns[at], Origin::Stored(_)),
             None => true,
         };
-        filter.column_refs().iter().all(|column| stored(&column))
+        filter.column_refs().iter().all(stored)
     }
 
     /// Which files may hold rows that pass these filters.
@@ -208,7 +208,7 @@ impl TableProvider for LakeTable {
         match &self.derived {
             Some(derived) if !is_stored || replaced.is_some() => {
                 let dates = self.log_dates(&chosen);
-                let stored = derived.needed(self.stored(), &origins, replaced.is_some());
+                let stored = Derived::needed(self.stored(), &origins, replaced.is_some());
                 let source = self.source_over(state, &chosen, &stored, limit)?;
                 let schema = self.schema.project(&wanted)?;
                 derived.add_to(source, &schema, &origins, replaced, &dates).await

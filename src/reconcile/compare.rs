@@ -142,7 +142,7 @@ impl Reconciler {
                 Verdict::Verified => {
                     "the lake took in another content than the bucket has; the bucket's is what the digest lists"
                 }
-                _ => "the lake took in another content than the bucket has",
+                Verdict::Not(_) => "the lake took in another content than the bucket has",
             };
             report.add(Finding::new(Section::Altered, address).because(told).says(digest.as_deref()));
             return;
@@ -210,7 +210,7 @@ impl Reconciler {
 
     /// A log file that the bucket does not have.
     fn absent_file(&self, address: &str, digest: Option<&str>, day: &Compared, report: &mut DayReport) {
-        let in_lake = day.ledger.get(address).filter(|fact| !fact.missing).is_some();
+        let in_lake = day.ledger.get(address).is_some_and(|fact| !fact.missing);
         let place = self.log_key(address).map(|key| place_of_key(&key));
         let first = place.and_then(|place| self.first_log_day.get(&place));
         // What expires goes in the order of its age: nothing older than it is left.

@@ -50,7 +50,7 @@ impl Late {
                     report.add(Finding::new(Section::Altered, &doubt.fact.log_file).says(digest));
                 }
                 // Listed, and nobody has taken its hash.
-                _ => report.totals.listed += 1,
+                Verdict::Not(_) => report.totals.listed += 1,
             }
             report.lacking.extend(doubt.lacking.take());
             false

@@ -10,10 +10,12 @@
 //! made of it, such as `"timestamp"` and `day`) is applied afterwards, since another copy may be the one
 //! that is shown; give a time as well, or --since, for a query to be quick.
 //!
-//! What it costs: every row that is left is looked up by its id in a set in memory, of some 30 to 60
-//! bytes a row. A query that does not ask where rows come from reads two more columns, `eventid` and
-//! `recipientaccountid`, and takes whichever copy it meets first, as it cannot tell them apart. One that
-//! asks reads these columns with `log_file` and `record_index` of all matching rows beforehand.
+//! What it costs: every row that is left is looked up by its id in a set in memory, of some 50 to 100
+//! bytes an event. A query that does not ask where rows come from reads two more columns, `eventid` and
+//! `recipientaccountid`, and takes whichever copy it meets first, as it cannot tell them apart: about
+//! 0.7 µs of CPU a row, which makes a count by name over everything 2.5 times as dear, and one over a
+//! filtered half 1.4 times. One that asks (`SELECT *` does) reads these columns with `log_file` and
+//! `record_index` of all matching rows beforehand, also under a LIMIT: 6 to 7 times as dear.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -52,9 +54,13 @@ pub(super) fn distinct(input: LogicalPlan) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(Distinct { input }) })
 }
 
+/// How DataFusion calls members that it takes out of structs early. Only records have structs.
+const EXTRACTED: &str = "__datafusion_extracted";
+
 /// Whether a column says what the record says, and not where the row comes from.
 fn is_of_record(column: &str) -> bool {
-    [UNMAPPED, NULL_FIELDS, EVENT_TIME, EVENT_DATE].contains(&column)
+    column.starts_with(EXTRACTED)
+        || [UNMAPPED, NULL_FIELDS, EVENT_TIME, EVENT_DATE].contains(&column)
         || RECORD.iter().any(|field| field.column == column)
 }
 

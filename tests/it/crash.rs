@@ -265,5 +265,6 @@ pub(crate) fn daemon(aws: &FakeAws, queue_url: &str, bucket: &str, lake: &str) -
     let options = ["daemon", "--queue-url", queue_url, "--bucket", bucket, "--lake", lake];
     let mut daemon = command(&options);
     daemon.args(["--integrity", "false"]).envs(aws.environment());
+    daemon.env("TRAILQ_METRICS_ADDRESS", "off");
     daemon
 }

@@ -147,7 +147,10 @@ fn seal_again(directory: &Path) {
     for path in files(directory) {
         let name = path.strip_prefix(directory).unwrap().to_str().unwrap();
         if name != "SHA256SUMS" {
-            sums += &format!("{}  {name}\n", digest::sha256_hex(&fs::read(&path).unwrap()));
+            sums += &digest::sha256_hex(&fs::read(&path).unwrap());
+            sums += "  ";
+            sums += name;
+            sums += "\n";
         }
     }
     fs::write(directory.join("SHA256SUMS"), sums).unwrap();

@@ -199,7 +199,7 @@ async fn a_message_whose_time_ran_out_is_known_to_be_lost() {
     let (aws, sqs) = fake(Faults::none(0), 2).await;
     let in_hand = InHand::new(sqs.clone(), VISIBILITY);
     let held: Vec<_> = receive(&sqs, 2).await.into_iter().map(|message| in_hand.take(message)).collect();
-    aws.with_queue("queue", |queue| queue.jump(Duration::from_secs(60)));
+    aws.with_queue("queue", |queue| queue.jump(Duration::from_mins(1)));
     sleep(VISIBILITY).await;
     assert!(held.iter().all(trailq::queue::Held::is_lost));
     assert_eq!((in_hand.counts().lost, in_hand.len()), (2, 0));

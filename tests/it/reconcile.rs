@@ -88,7 +88,7 @@ impl Copy {
     fn reconcile(&self, lake: &str, more: &[&str]) -> Found {
         let mut arguments = vec!["reconcile", self.dir(), "--format", "ndjson", "--lake", lake];
         arguments.extend(more);
-        Found::new(trailq(&arguments))
+        Found::new(&trailq(&arguments))
     }
 }
 
@@ -100,7 +100,7 @@ struct Found {
 }
 
 impl Found {
-    fn new(run: Run) -> Self {
+    fn new(run: &Run) -> Self {
         assert!(matches!(run.code, Some(0 | 1)), "{}{}", run.stdout, run.stderr);
         let mut findings: Vec<Value> =
             run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -422,7 +422,7 @@ fn a_bucket_in_s3_is_compared_and_repaired() {
         let fixed = ["reconcile", source, "--format", "ndjson", "--public-keys", &keys];
         let lake = folder.lake();
         let lake = ["--lake", lake.as_str()];
-        Found::new(aws::trailq(&[&fixed[..], &lake, more].concat()))
+        Found::new(&aws::trailq(&[&fixed[..], &lake, more].concat()))
     };
     let found = reconcile(&["--repair", "--deep"]);
     let logs = copy.keys(false).len() as u64;

@@ -195,7 +195,8 @@ impl Daemons {
         if let Some(imbalance) = totals.imbalance() {
             anyhow::bail!("after an orderly end: {imbalance}; {totals:?}");
         }
-        ensure!(totals.in_flight == 0, "in hand after an orderly end: {totals:?}");
+        // Where requests fail, the time for handing back may be over before all have been tried again.
+        ensure!(!self.world.is_good() || totals.in_flight == 0, "in hand after an orderly end: {totals:?}");
         Ok(())
     }
 

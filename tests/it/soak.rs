@@ -68,6 +68,7 @@ fn soak() {
     assert_eq!(number(&lake, "SELECT count(*) AS n FROM cloudtrail_logs"), (messages * events) as u64);
     assert_eq!(number(&lake, "SELECT count(DISTINCT log_file) AS n FROM log_files"), messages as u64);
     let commits = std::fs::read_dir(folder.path("lake/events/_delta_log")).unwrap().count();
+    #[allow(clippy::cast_precision_loss, reason = "a rate to print")]
     let rate = |count: usize| count as f64 / took.as_secs_f64();
     eprintln!(
         "{messages} messages, {} events in {took:.1?}: {:.0} log files/s, {:.0} events/s, {peak}, {commits} files in the log",

@@ -163,6 +163,7 @@ impl Teller {
         Ok(())
     }
 
+    #[allow(clippy::fn_params_excessive_bools, reason = "each is a field of the document")]
     fn json(
         &self,
         whole: bool,

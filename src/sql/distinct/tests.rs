@@ -37,6 +37,8 @@ async fn each_event_is_shown_once_as_the_first_log_file_has_it() {
     assert_eq!(answer(&session, "SELECT count(*) FROM events").await, ["8"]);
     let sql = "SELECT eventname, count(*) FROM cloudtrail_logs GROUP BY 1 ORDER BY 1";
     assert_eq!(answer(&session, sql).await, ["Name-1,1", "Name-2,2", "Name-3,1", "NoId,2"]);
+    let sql = "SELECT useridentity.arn, count(*) FROM cloudtrail_logs WHERE eventname <> 'NoId' GROUP BY 1";
+    assert_eq!(answer(&session, sql).await, [",4"]);
 }
 
 #[tokio::test]
@@ -68,6 +70,9 @@ async fn conditions_on_the_record_are_applied_before_and_others_after() {
     let before = plan("eventname = 'Name-2' AND event_date = '2026-01-05'").await;
     assert!(of(&before, "DistinctEvents") < of(&before, "Name-2"), "{before}");
     assert!(before.contains("DistinctEventsExec: any"), "{before}");
+    let nested = "EXPLAIN SELECT useridentity.arn FROM cloudtrail_logs WHERE useridentity.type = 'Root'";
+    let nested = answer(&session, nested).await.join("\n");
+    assert!(nested.contains("DistinctEventsExec: any"), "{nested}");
     let after = plan("log_file = 'a' AND eventname = 'Name-2'").await;
     assert!(of(&after, "DistinctEvents") > of(&after, "log_file = "), "{after}");
     assert!(of(&after, "DistinctEvents") < of(&after, "Name-2"), "{after}");

@@ -109,7 +109,7 @@ impl Trail {
     pub(super) fn daemon(&self, more: &[&str]) -> Running {
         let lake = self.folder.lake();
         let places = ["--queue-url", &self.queue_url, "--bucket", &self.bucket, "--lake", &lake];
-        Running::start(aws::command(&[&["daemon"][..], &places, &QUICK, more].concat()), &self.folder)
+        Running::start(aws::command(&[&["daemon"][..], &places, more].concat()), &self.folder)
     }
 
     pub(super) fn lake(&self) -> String {
@@ -117,24 +117,17 @@ impl Trail {
     }
 }
 
-/// Settings for tests. Our server answers one request at a time, so nobody may wait in it.
-pub(super) const QUICK: [&str; 16] = [
-    "--wait-time",
-    "0",
-    "--visibility-timeout",
-    "3",
-    "--batch-age",
-    "1",
-    "--retry-after",
-    "1",
-    "--retry-after-max",
-    "1",
-    "--metrics-address",
-    "127.0.0.1:0",
-    "--look-up-keys",
-    "false",
-    "--threads",
-    "2",
+/// Settings for tests, which flags may beat. Our server answers one request at a time, so nobody may wait
+/// in it.
+pub(super) const QUICK: [(&str, &str); 8] = [
+    ("TRAILQ_WAIT_TIME", "0"),
+    ("TRAILQ_VISIBILITY_TIMEOUT", "3"),
+    ("TRAILQ_BATCH_AGE", "1"),
+    ("TRAILQ_RETRY_AFTER", "1"),
+    ("TRAILQ_RETRY_AFTER_MAX", "1"),
+    ("TRAILQ_METRICS_ADDRESS", "127.0.0.1:0"),
+    ("TRAILQ_LOOK_UP_KEYS", "false"),
+    ("TRAILQ_THREADS", "2"),
 ];
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -151,10 +144,11 @@ impl Running {
         static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = folder.path(&format!("daemon-{number}.log"));
-        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        let child = command.envs(QUICK).stderr(File::create(&log).unwrap()).spawn().unwrap();
         let mut running = Running { child, log, address: String::new() };
-        let address = running.wait_for_log("metrics=\"");
-        address.split('"').next().unwrap().clone_into(&mut running.address);
+        let rest = running.wait_for_log("metrics");
+        let address = rest.split('"').find(|text| text.starts_with("127.0.0.1:")).unwrap();
+        address.clone_into(&mut running.address);
         running
     }
 

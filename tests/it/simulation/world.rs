@@ -61,6 +61,11 @@ impl World {
         self.queue.lock().unwrap()
     }
 
+    /// Whether nothing goes wrong in it by itself.
+    pub(super) fn is_good(&self) -> bool {
+        self.badness.faults == 0 && self.badness.slow == 0
+    }
+
     /// Messages that somebody must still delete.
     pub(super) fn open_messages(&self) -> usize {
         self.queue().ids().into_iter().filter(|id| self.ours[id]).count()
