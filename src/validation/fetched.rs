@@ -170,7 +170,14 @@ impl Parsed {
         if let Err(message) = self.log_files() {
             return Some(format!("does not list its log files as digests do: {message}"));
         }
-        None
+        let is_time = |name| self.text(name).is_some_and(|text| DateTime::parse_from_rfc3339(text).is_ok());
+        if let Some(name) = ["digestStartTime", "digestEndTime"].into_iter().find(|name| !is_time(name)) {
+            return Some(format!("{name} is no time as CloudTrail writes it"));
+        }
+        let logs = self.fields.get("logFiles").and_then(Value::as_array);
+        let algorithm = |log: &Value| log.get("hashAlgorithm").and_then(Value::as_str).map(str::to_owned);
+        let mut others = logs.into_iter().flatten().filter_map(algorithm).filter(|name| name != "SHA-256");
+        others.next().map(|name| format!("names {name:?} as the algorithm of a hash"))
     }
 
     /// What a link to a previous digest lacks.

@@ -148,7 +148,8 @@ async fn check_links(producer: &Producer, seen: &Seen) -> Result<(), Stop> {
         let mut finding = producer.finding(Kind::Link, Some(object.clone()), Verdict::Invalid);
         let linked = checked.previous.as_ref().and_then(|previous| seen.digests.get(previous));
         let linked = if let Some(Fact::Holds(linked)) = linked { Some(linked) } else { None };
-        finding.reason = checked.half_a_link.clone().or_else(|| broken(checked, linked?, producer.signed()));
+        let broken = || broken(checked, linked?, producer.signed());
+        finding.reason = checked.half_a_link.clone().or_else(broken);
         if finding.reason.is_none() {
             continue;
         }

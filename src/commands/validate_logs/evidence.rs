@@ -39,8 +39,12 @@ impl Evidence {
         match event {
             Event::Found(finding) => self.found(finding),
             Event::Done(outcome) => {
-                for key in &outcome.keys {
-                    self.writer.public_key(&outcome.target.region, &key.public_key());
+                for listed in &outcome.keys {
+                    let key = listed.public_key();
+                    // A key in another form was not taken, as the AWS CLI does not take it.
+                    if key.pkcs1 == listed.der {
+                        self.writer.public_key(&outcome.target.region, &key);
+                    }
                 }
                 Ok(())
             }
