@@ -340,7 +340,9 @@ fn is_tampered(digests: &Digests) -> bool {
 /// The log files that failed, one a line.
 fn print_failed(digests: &Digests, out: &mut impl Write) -> Result<()> {
     let Some(audit) = &digests.audit else { return Ok(()) };
-    for failed in audit.failed.iter().take(TOLD_FAILED) {
+    let mut failures: Vec<_> = audit.failed.iter().collect();
+    failures.sort_unstable_by_key(|failed| &failed.log_file);
+    for failed in failures.into_iter().take(TOLD_FAILED) {
         let (log_file, why) = (escape(&failed.log_file, false), failed.why);
         writeln!(out, "  integrity failed: {why}: {log_file}")?;
     }

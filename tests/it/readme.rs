@@ -215,7 +215,10 @@ fn sql_in_the_documents_finds_something_in_the_sample_lake() {
                 std::fs::write(directory.path().join("statement.sql"), statement).unwrap();
                 let (printed, fine) = run("trailq sql -f statement.sql --format ndjson", directory.path());
                 assert!(fine, "{name}, line {line}: {statement}\n{printed}");
-                assert!(printed.starts_with('{'), "{name}, line {line}: no rows: {statement}");
+                // The sample has no gap to tell of.
+                let empty =
+                    statement.contains("integrity_gaps") && printed.trim_start().starts_with("0 rows");
+                assert!(printed.starts_with('{') || empty, "{name}, line {line}: no rows: {statement}");
                 found += 1;
             }
         }
@@ -249,7 +252,9 @@ fn commands_in_the_documents_have_options_that_exist() {
 fn the_readme_names_every_subcommand() {
     let (help, _) = run("trailq --help", root());
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    // Deeper lines go on with what is said of a command.
+    let lines = commands.lines().filter(|line| !line.starts_with("   "));
+    let names: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.contains(&"ingest"), "{help}");
     let readme = read("README.md");
     for name in names.into_iter().filter(|name| *name != "help") {
@@ -325,8 +330,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn only_what_is_volatile_is_masked() {
     assert_eq!(masked("9154 events in 0.21 s, as"), masked("9154 events in 13.4 s, as"));
     assert_ne!(masked("9154 events in 0.21 s, as"), masked("9155 events in 0.21 s, as"));
-    assert_eq!(masked(" commits                  2, now at version 2, 1.18 MB added"), {
-        " commits                  #, now at version #, # @ added"
+    assert_eq!(masked(" commits                 2, now at version 2, 1.18 MB added"), {
+        " commits                 #, now at version #, # @ added"
     });
     assert_eq!(masked("1 row in 0.00 s"), masked("1 row in 1.50 s"));
     assert_ne!(masked("1 row in 0.00 s"), masked("2 rows in 0.00 s"));

@@ -293,9 +293,9 @@ async fn discover_in(bucket: &Bucket, search: &Search) -> Result<Vec<Target>, Re
 /// Whether bucket and keys are at hand, so that AWS need not even be looked for.
 fn is_offline(args: &Args) -> bool {
     let beside = |directory: &std::path::PathBuf| directory.join(PUBLIC_KEYS_FILE).exists();
-    args.local.as_ref().is_some_and(|directory| {
-        !args.public_keys.is_empty() || args.lake.is_some() || beside(directory)
-    })
+    args.local
+        .as_ref()
+        .is_some_and(|directory| !args.public_keys.is_empty() || args.lake.is_some() || beside(directory))
 }
 
 /// Keys at hand, or CloudTrail's.

@@ -17,7 +17,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let folder = Folder::new();
     let file = folder.write(
         "trailq.toml",
-        b"wait_time = 7\nbatch_age = '2m'\nmemory_limit = 99\nlake = '/nowhere/at/all'\n\
+        b"wait_time = 7\nbatch_age = '2m'\nmemory_limit = 99\nlake = '/dev/null/at/all'\n\
           [[queue]]\nurl = 'https://q.example/1/a'\nexternal_id = 'our-secret'\n[[bucket]]\nname = 'logs'\n",
     );
     let mut run = command(&[
