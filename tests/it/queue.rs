@@ -114,9 +114,10 @@ async fn messages_are_deleted_one_by_one_and_a_stale_receipt_costs_its_neighbour
 #[tokio::test]
 async fn what_is_known_about_a_queue_is_told() {
     let client = Client::new(&aws::config());
-    let create = client.create_queue().queue_name("checked");
-    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:dead","maxReceiveCount":"7"}"#;
-    client.create_queue().queue_name("dead").send().await.unwrap();
+    let create = client.create_queue().queue_name("told-checked");
+    let policy =
+        r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:123456789012:told-dead","maxReceiveCount":"7"}"#;
+    client.create_queue().queue_name("told-dead").send().await.unwrap();
     let create = create
         .attributes(QueueAttributeName::VisibilityTimeout, "300")
         .attributes(QueueAttributeName::RedrivePolicy, policy);
@@ -126,7 +127,7 @@ async fn what_is_known_about_a_queue_is_told() {
     assert_eq!(info.visibility_timeout, Some(Duration::from_mins(5)));
     assert_eq!(info.approximate_number_of_messages, 1);
     let policy = info.redrive_policy.unwrap();
-    assert_eq!(policy.to_string(), "arn:aws:sqs:us-east-1:123456789012:dead after 7 receives");
+    assert_eq!(policy.to_string(), "arn:aws:sqs:us-east-1:123456789012:told-dead after 7 receives");
 }
 
 #[tokio::test]
