@@ -24,7 +24,6 @@ use crate::lake::Lake;
 mod distinct;
 mod error;
 mod functions;
-mod json_path;
 pub mod named;
 mod names;
 mod nearest;
@@ -95,7 +94,7 @@ impl Session {
     /// The same; with `distinct`, `cloudtrail_logs` has each event once, though several trails may have
     /// delivered it, as the table `distinct_events` has it always.
     pub fn open(tables: Tables, range: TimeRange, distinct: bool) -> anyhow::Result<Self> {
-        let context = SessionContext::new_with_state(state());
+        let context = SessionContext::new_with_state(state()?);
         sources::register_stores(&tables, &context)?;
         let view = view::cloudtrail_logs(&tables.events, range, distinct)?;
         context.register_table(CLOUDTRAIL_LOGS, Arc::new(ViewTable::new(view, None)))?;
@@ -189,14 +188,14 @@ async fn plan(
     plan.with_param_values(values)
 }
 
-fn state() -> SessionState {
+fn state() -> datafusion::common::Result<SessionState> {
     let mut state = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()
         .with_query_planner(Arc::new(distinct::Planner))
         .build();
-    functions::register(&mut state);
-    state
+    functions::register(&mut state)?;
+    Ok(state)
 }
 
 fn config() -> SessionConfig {

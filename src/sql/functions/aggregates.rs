@@ -1,0 +1,8 @@
+//! Aggregates.
+
+use datafusion::logical_expr::AggregateUDF;
+
+/// The functions of this file.
+pub(super) fn aggregate() -> Vec<AggregateUDF> {
+    Vec::new()
+}

@@ -1,0 +1,8 @@
+//! CAST and TRY_CAST between the types of Trino.
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The functions of this file.
+pub(super) fn scalar() -> Vec<ScalarUDF> {
+    Vec::new()
+}

@@ -1,0 +1,8 @@
+//! Functions of text.
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// The functions of this file.
+pub(super) fn scalar() -> Vec<ScalarUDF> {
+    Vec::new()
+}
