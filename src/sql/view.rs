@@ -1,19 +1,64 @@
 //! `cloudtrail_logs`: the events with the columns that AWS's table definitions have.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::functions::expr_fn::{coalesce, replace, substr, substring};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 
 use super::time::TimeRange;
+use super::{CLOUDTRAIL_LOGS, SessionOptions, Tables};
 use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE, schema};
 
 const EVENTS: &str = "events";
+
+/// The table that event data store ids mean.
+pub(super) const LAKE_FACE: &str = "cloudtrail_lake";
+
+/// The columns that AWS's table definitions partition by, as `*` shows them.
+pub(super) const PARTITION_COLUMNS: [&str; 6] = ["account", "region", "year", "month", "day", "timestamp"];
+
+/// What SHOW PARTITIONS asks.
+pub(super) const PARTITIONS: &str =
+    "SELECT DISTINCT 'account=' || account || '/region=' || region || '/year=' || year
+    || '/month=' || month || '/day=' || day AS partition FROM cloudtrail_logs ORDER BY 1";
+
+/// The tables of a session, by their names.
+pub(super) fn tables(
+    tables: Tables,
+    options: &SessionOptions,
+) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
+    let view = cloudtrail_logs(&tables.events, options.range, options.distinct)?;
+    let once = distinct_events(&tables.events)?;
+    let mut all: Vec<(String, Arc<dyn TableProvider>)> = vec![
+        (CLOUDTRAIL_LOGS.to_owned(), Arc::new(ViewTable::new(view, None))),
+        ("distinct_events".to_owned(), Arc::new(ViewTable::new(once, None))),
+        ("events".to_owned(), tables.events),
+    ];
+    let others = [
+        ("log_files", tables.log_files),
+        ("quarantine", tables.quarantine),
+        ("digests", tables.digests),
+        ("integrity_gaps", tables.integrity_gaps),
+    ];
+    all.extend(others.into_iter().filter_map(|(name, table)| Some((name.to_owned(), table?))));
+    Ok(all)
+}
+
+/// Columns that are there when they are named, and that `*` leaves out.
+pub(super) fn hidden_columns() -> HashSet<String> {
+    HashSet::new()
+}
+
+/// The tables that have hidden columns, each with the table that shows them.
+pub(super) fn wide_tables() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}
 
 /// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
 /// With `distinct`, each event once.

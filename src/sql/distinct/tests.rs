@@ -24,7 +24,8 @@ fn overlapping() -> Vec<Value> {
 }
 
 fn session() -> Session {
-    Session::open(tables(&overlapping()), TimeRange::default(), true).unwrap()
+    Session::open(tables(&overlapping()), SessionOptions { distinct: true, ..SessionOptions::default() })
+        .unwrap()
 }
 
 #[tokio::test]
