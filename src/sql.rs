@@ -23,14 +23,18 @@ mod dialect;
 mod distinct;
 mod error;
 mod export;
+mod faces;
 mod functions;
+mod given;
 mod json_dot;
+mod lake_view;
 mod members;
 pub mod named;
 mod nearest;
 mod operators;
 mod parameters;
 mod place;
+mod prune;
 mod session;
 mod show;
 pub mod sources;
@@ -106,6 +110,7 @@ fn state() -> datafusion::common::Result<SessionState> {
         .with_expr_planners(expr_planners)
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
         .with_query_planner(Arc::new(distinct::Planner))
+        .with_optimizer_rules(given::rules())
         .build();
     functions::register(&mut state)?;
     Ok(state)

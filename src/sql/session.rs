@@ -22,6 +22,8 @@ use super::adapt::{self, Headings, Names, named_relations};
 use super::catalogue::{Catalogue, Entry};
 use super::command::{Command, Name};
 use super::error::SqlError;
+use super::faces::Faces;
+use super::lake_view::CLOUDTRAIL_LAKE;
 use super::show::{self, Kind};
 use super::{
     Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, parameters, sources, state, types, unnest,
@@ -44,6 +46,7 @@ pub struct SessionOptions {
 /// A session over the lake's tables: statements run in it one after another and see what earlier ones named.
 pub struct Session {
     context: SessionContext,
+    faces: Faces,
     names: Mutex<Names>,
     catalogue: Catalogue,
     prepared: Mutex<BTreeMap<String, Prepared>>,
@@ -87,23 +90,25 @@ impl Session {
             None => Catalogue::in_memory(),
         };
         let mut names = Names::default();
-        for (name, table) in view::tables(tables, &options)? {
+        let faces = Faces::new(&tables.events, &options);
+        faces.register(&context)?;
+        for (name, table) in faces.tables(tables)? {
             names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
             names.tables.insert(name.clone());
             context.register_table(TableReference::bare(name), table)?;
         }
-        names.lake_face = names.tables.contains(view::LAKE_FACE).then(|| view::LAKE_FACE.to_owned());
-        names.hidden = view::hidden_columns();
-        names.wide = view::wide_tables();
+        names.lake_face = Some(CLOUDTRAIL_LAKE.to_owned());
+        names.hidden = faces.hidden();
+        names.columns.extend(faces.hidden());
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
         for name in &options.table_names {
             names.synonyms.insert(last_part(name), CLOUDTRAIL_LOGS.to_owned());
         }
         for name in &options.event_data_stores {
-            names.synonyms.insert(name.to_lowercase(), view::LAKE_FACE.to_owned());
+            names.synonyms.insert(name.to_lowercase(), CLOUDTRAIL_LAKE.to_owned());
         }
-        Ok(Self { context, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
+        Ok(Self { context, faces, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
     }
 
     /// The DataFusion context, to register object stores with.
@@ -259,7 +264,8 @@ impl Session {
         parameters::bind_numbered(&mut query, run.parameters)
             .map_err(|message| SqlError::at(message, None))?;
         self.load(&named_relations(&query), &mut Vec::new()).await?;
-        let names = lock(&self.names).clone();
+        let mut names = lock(&self.names).clone();
+        names.wide = self.faces.wide(&query);
         let headings = adapt::adapt(&mut query, &names, run.text)?;
         let state = self.context.state();
         let explain = |error: DataFusionError| SqlError::explain(&error, run.text, Some(&state));

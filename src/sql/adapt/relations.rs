@@ -186,7 +186,7 @@ impl VisitorMut for Resolver<'_> {
 }
 
 impl Resolver<'_> {
-    /// `*` without the hidden columns, where it is of one table that has them.
+    /// `*` without what Athena never shows, `"$path"`, where it is of one table that has it.
     fn hide(&self, select: &mut Select) {
         let [from] = select.from.as_slice() else { return };
         let TableFactor::Table { name, .. } = &from.relation else { return };
@@ -195,8 +195,12 @@ impl Resolver<'_> {
         if !self.names.wide.contains_key(table) || !from.joins.is_empty() {
             return;
         }
-        let mut hidden: Vec<&String> = self.names.hidden.iter().collect();
+        let named = |name: &&String| name.starts_with('$') && self.used.columns.contains(*name);
+        let mut hidden: Vec<&String> = self.names.hidden.iter().filter(named).collect();
         hidden.sort();
+        if hidden.is_empty() {
+            return;
+        }
         for item in &mut select.projection {
             if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
                 let span = options.wildcard_token.0.span;
