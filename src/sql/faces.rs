@@ -43,7 +43,8 @@ impl Faces {
         Self::over(events, options, std::env::var_os(NO_PRUNING).is_none())
     }
 
-    fn over(events: &Arc<dyn TableProvider>, options: &SessionOptions, prunes: bool) -> Self {
+    /// The faces of events that are pruned or not.
+    pub(super) fn over(events: &Arc<dyn TableProvider>, options: &SessionOptions, prunes: bool) -> Self {
         let events: Arc<dyn TableProvider> = Arc::new(Pruned::new(events.clone(), prunes));
         let hidden = hidden_columns(&events).into_iter().collect();
         Self { events, range: options.range, distinct: options.distinct, hidden: Arc::new(hidden) }

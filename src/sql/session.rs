@@ -80,6 +80,11 @@ impl Session {
 
     /// Opens a session over `tables`.
     pub fn open(tables: Tables, options: SessionOptions) -> Result<Self> {
+        let faces = Faces::new(&tables.events, &options);
+        Self::with_faces(tables, options, faces)
+    }
+
+    pub(super) fn with_faces(tables: Tables, options: SessionOptions, faces: Faces) -> Result<Self> {
         let context = SessionContext::new_with_state(state()?);
         sources::register_stores(&tables, &context)?;
         let catalogue = match &tables.lake {
@@ -90,7 +95,6 @@ impl Session {
             None => Catalogue::in_memory(),
         };
         let mut names = Names::default();
-        let faces = Faces::new(&tables.events, &options);
         faces.register(&context)?;
         for (name, table) in faces.tables(tables)? {
             names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::event::parse_time;
 use crate::event::schema::schema;
+use crate::sql::faces::Faces;
 use crate::sql::testing::{answer, events};
-use crate::sql::{Session, Tables, TimeRange};
+use crate::sql::{Session, SessionOptions, Tables};
 
 /// A table in memory that wants to be told the conditions, as a lake's does.
 #[derive(Debug)]
@@ -48,7 +49,9 @@ impl TableProvider for Told {
 
 fn session(rows: &[Value], prunes: bool) -> Session {
     let table = MemTable::try_new(schema(), vec![vec![events(rows)]]).unwrap();
-    Session::over(Tables::of(Arc::new(Told(table))), TimeRange::default(), false, prunes).unwrap()
+    let (tables, options) = (Tables::of(Arc::new(Told(table))), SessionOptions::default());
+    let faces = Faces::over(&tables.events, &options, prunes);
+    Session::with_faces(tables, options, faces).unwrap()
 }
 
 const DATES: [&str; 9] = [
