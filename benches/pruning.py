@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def questions(day):
-    """One day of thirty, in the words that people use."""
+    """One day of thirty, and rare members, in the words that people use; of a pair, the second cannot be pruned."""
     date = datetime.date.fromisoformat(day)
     after = date + datetime.timedelta(days=1)
     y, m, d = f"{date:%Y}", f"{date:%m}", f"{date:%d}"
@@ -38,8 +38,14 @@ def questions(day):
         "date_trunc": f"date_trunc('day', from_iso8601_timestamp(eventtime)) = TIMESTAMP '{date} 00:00:00 UTC'",
         "date(…)": f"date(from_iso8601_timestamp(eventtime)) = DATE '{date}'",
         "lower(eventname)": "lower(eventname) = 'stoplogging'",
-        "an access key": "useridentity.accesskeyid = 'AKIANOSUCHKEY0000000'",
-        "an arn": "useridentity.arn LIKE 'arn:aws:iam::000000000000:user/nobody%'",
+        "an access key": (
+            "useridentity.accesskeyid = 'AKIANOSUCHKEY0000000'",
+            "concat(useridentity.accesskeyid, '') = 'AKIANOSUCHKEY0000000'",
+        ),
+        "an arn": (
+            "useridentity.arn LIKE 'arn:aws:iam::000000000000:user/nobody%'",
+            "concat(useridentity.arn, '') LIKE 'arn:aws:iam::000000000000:user/nobody%'",
+        ),
     }
 
 
@@ -49,18 +55,23 @@ def main():
     lake = args.lake or made(trailq, args)
     rows = []
     for name, condition in questions(args.day).items():
-        sql = f"SELECT eventname, count(*) AS n FROM cloudtrail_logs WHERE {condition} GROUP BY eventname ORDER BY 1"
+        pruned, unpruned = condition if isinstance(condition, tuple) else (condition, condition)
+        sql = {pruning: question(pruned if pruning else unpruned) for pruning in (True, False)}
         runs = {True: [], False: []}
         for _ in range(args.repeat):
             for pruning in (True, False):  # in turn, so that a slow minute hits both
-                runs[pruning].append(ask(trailq, lake, sql, pruning))
+                runs[pruning].append(ask(trailq, lake, sql[pruning], pruning))
         answers = {run["answer"] for both in runs.values() for run in both}
         if len(answers) > 1:
             sys.exit(f"the answers differ: {condition}")
-        read = {pruning: ask(trailq, lake, f"EXPLAIN ANALYZE {sql}", pruning)["answer"] for pruning in runs}
+        read = {pruning: ask(trailq, lake, f"EXPLAIN ANALYZE {sql[pruning]}", pruning)["answer"] for pruning in runs}
         cpu = {pruning: statistics.median(run["cpu"] for run in runs[pruning]) for pruning in runs}
         rows.append((name, cpu, {pruning: figures(text) for pruning, text in read.items()}))
     print(markdown(rows))
+
+
+def question(condition):
+    return f"SELECT eventname, count(*) AS n FROM cloudtrail_logs WHERE {condition} GROUP BY eventname ORDER BY 1"
 
 
 def ask(trailq, lake, sql, pruning):

@@ -2,7 +2,7 @@
 //!
 //! | asked | given |
 //! |---|---|
-//! | `from_iso8601_timestamp(eventtime)`, and `parse_datetime`, `date_parse` with the pattern of event times | the stored `event_time` |
+//! | `from_iso8601_timestamp(eventtime)`, and `parse_datetime`, `date_parse` with the pattern of event times, and `eventtime` where it is compared with a time | the stored `event_time` |
 //! | `element_at(requestparameters, 'k')`, `requestparameters['k']` of CloudTrail Lake's maps | the member of the JSON, without the map |
 //! | `useridentity.arn` of CloudTrail Lake's | the stored member, without the struct |
 //!
@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::get_field_path;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     Cast, Expr, ExprSchemable, Extension, LogicalPlan, Projection, SubqueryAlias, cast, lit,
@@ -123,6 +123,12 @@ enum Question {
 impl Question {
     /// The question that an expression is, and of what.
     fn in_expr(expr: &Expr) -> Option<(Self, &Expr)> {
+        // What a comparison of text with a time makes of the text.
+        if let Expr::TryCast(TryCast { expr, field }) = expr
+            && matches!(field.data_type(), DataType::Timestamp(..))
+        {
+            return Some((Self::Time, without_cast(expr)));
+        }
         let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return None };
         match (func.name(), args.as_slice()) {
             ("from_iso8601_timestamp", [time]) => Some((Self::Time, without_cast(time))),
@@ -227,8 +233,8 @@ impl Question {
         let data_type = expr.get_type(schema)?;
         Ok(match (self, &data_type) {
             (Self::Time, DataType::Timestamp(..)) => Some(cast(given, data_type)),
-            (Self::Time, _) => None,
-            (Self::Key(..), _) => Some(cast(given, data_type)),
+            (Self::Key(..), text) if text.is_string() => Some(cast(given, data_type)),
+            (Self::Time | Self::Key(..), _) => None,
             (Self::Member(_), _) => Some(given),
         })
     }

@@ -149,3 +149,90 @@ fn event_data() -> DataType {
     fields.push(Field::new("relationships", relationship, true));
     DataType::Struct(fields.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::sql::testing::{answer, session};
+
+    fn rows() -> [Value; 2] {
+        [
+            json!({
+                "eventid": "1", "eventname": "PutObject", "eventtime": "2026-01-05T13:51:00.5Z",
+                "event_time": "2026-01-05T13:51:00.500Z", "readonly": "false", "managementevent": "true",
+                "sessioncredentialfromconsole": "true", "null_fields": "responseElements",
+                "requestparameters": r#"{"bucketName":"b","n":1.50,"ok":true,"none":null,"list":[1,{"x":"y z"}]}"#,
+                "addendum": {"reason": "DELIVERY_DELAY"},
+                "useridentity": {"type": "IAMUser", "arn": "arn:aws:iam::1:user/a", "sessioncontext":
+                    {"attributes": {"creationdate": "2026-01-05T13:00:00Z", "mfaauthenticated": "true"}}},
+                "unmapped": r#"{"annotation":"note","future":[1]}"#,
+            }),
+            json!({
+                "eventid": "2", "eventname": "Insight",
+                "insightdetails": r#"{"state":"Start","eventSource":"iam.amazonaws.com","eventName":"ListUsers",
+                    "insightType":"ApiCallRateInsight","insightContext":{"statistics":{"baseline":{"average":0.5},
+                    "insight":{"average":12.5},"insightDuration":3,"baselineDuration":10080},"attributions":[
+                    {"attribute":"userAgent","insight":[{"value":"a","average":1.0},{"value":"b","average":2.0}],
+                    "baseline":[{"value":"c","average":0.1}]}]}}"#,
+            }),
+        ]
+    }
+
+    async fn ask(sql: &str) -> Vec<String> {
+        answer(&session(&rows()), sql).await
+    }
+
+    #[tokio::test]
+    async fn types_are_those_of_lake() {
+        let sql = "SELECT arrow_typeof(eventtime), arrow_typeof(readonly), arrow_typeof(sessioncredentialfromconsole),
+            arrow_typeof(useridentity.sessioncontext.attributes.creationdate) FROM cloudtrail_lake LIMIT 1";
+        assert_eq!(ask(sql).await, ["Timestamp(ms),Boolean,Boolean,Timestamp(ms)"]);
+        let sql = "SELECT eventtime, readonly, managementevent, sessioncredentialfromconsole,
+            useridentity.sessioncontext.attributes.creationdate, annotation FROM cloudtrail_lake ORDER BY eventid";
+        let expected = ["2026-01-05 13:51:00.500,false,true,true,2026-01-05 13:00:00.000,note", ",,,,,"];
+        assert_eq!(ask(sql).await, expected);
+    }
+
+    #[tokio::test]
+    async fn maps_hold_text() {
+        let sql = "SELECT map_keys(requestparameters), map_values(requestparameters), map_keys(addendum),
+            responseelements FROM cloudtrail_lake WHERE eventid = '1'";
+        let expected = r#""[bucketName, n, ok, none, list]","[b, 1.50, true, null, [1,{""x"":""y z""}]]","[reason, updatedFields, originalRequestID, originalEventID]","#;
+        assert_eq!(ask(sql).await, [expected]);
+    }
+
+    #[tokio::test]
+    async fn the_whole_record_is_rebuilt() {
+        let found = ask("SELECT eventjson FROM cloudtrail_lake WHERE eventid = '1'").await;
+        let json = found[0].trim_matches('"').replace("\"\"", "\"");
+        let record: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(record["requestParameters"]["list"], json!([1, {"x": "y z"}]));
+        assert_eq!(record["readOnly"], json!(false));
+        assert_eq!(record["responseElements"], Value::Null);
+        assert_eq!(record["future"], json!([1]));
+        assert_eq!(
+            record["userIdentity"]["sessionContext"]["attributes"]["creationDate"],
+            "2026-01-05T13:00:00Z"
+        );
+    }
+
+    #[tokio::test]
+    async fn insights_are_told_as_in_lake() {
+        let sql = "SELECT insightstate, insighteventname, insighttype, insightcontext.insightaverage,
+            insightcontext.baselineduration, cardinality(insightcontext.attributions), insightsource
+            FROM cloudtrail_lake WHERE eventid = '2'";
+        assert_eq!(ask(sql).await, ["Start,ListUsers,ApiCallRateInsight,12.5,10080,2,"]);
+    }
+
+    #[tokio::test]
+    async fn a_member_is_read_without_the_struct_or_the_map() {
+        let sql = "EXPLAIN SELECT useridentity.arn, count(*) FROM cloudtrail_lake
+            WHERE useridentity.type = 'IAMUser' GROUP BY useridentity.arn";
+        let plan = ask(sql).await.join("\n");
+        assert!(!plan.contains("$lake_identity"), "{plan}");
+        let found =
+            ask("SELECT useridentity.arn FROM cloudtrail_lake WHERE useridentity.type = 'IAMUser'").await;
+        assert_eq!(found, ["arn:aws:iam::1:user/a"]);
+    }
+}
