@@ -228,12 +228,12 @@ impl AsyncFileReader for Reader {
         async move {
             let metadata = self.inner.get_metadata(options).await?;
             let groups = 0..metadata.num_row_groups();
-            let mut keep: Vec<usize> =
+            let keep: Vec<usize> =
                 groups.filter(|group| self.wanted.may_be_in(metadata.row_group(*group))).collect();
             self.by_statistics.add(metadata.num_row_groups() - keep.len());
             let kept = keep.len();
             let mut with_filters = Vec::with_capacity(kept);
-            for group in keep.drain(..) {
+            for group in keep {
                 let filters = Filters::read(&self.wanted, metadata.row_group(group), &mut self.inner).await?;
                 if self.wanted.may_be_in_filters(&filters) {
                     with_filters.push(group);

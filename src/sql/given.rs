@@ -193,7 +193,7 @@ impl Question {
             Self::Member(path) => {
                 let names: Vec<&str> = path.iter().map(String::as_str).collect();
                 let stored = argument_of_lake_identity(expr, &names)?;
-                Some(get_field_path(stored.clone(), path.iter().map(lit).collect()))
+                Some(get_field_path(stored.clone(), path.iter().map(|name| lit(name.as_str())).collect()))
             }
         }
     }
