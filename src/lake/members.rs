@@ -161,7 +161,8 @@ fn in_bounds(group: &RowGroupMetaData, path: &[String], fit: impl Fn(&[u8], &[u8
     let column = group.column(leaf);
     match column.statistics() {
         // Old writers ordered bytes as signed numbers.
-        Some(Statistics::ByteArray(values)) if !values.is_min_max_deprecated() => {
+        Some(statistics) if statistics.is_min_max_deprecated() => true,
+        Some(Statistics::ByteArray(values)) => {
             match (values.min_opt(), values.max_opt()) {
                 (Some(min), Some(max)) => fit(min.data(), max.data()),
                 _ => values

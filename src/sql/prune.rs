@@ -23,7 +23,7 @@ use datafusion::logical_expr::expr::{InList, Like};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 
 mod dates;
 #[cfg(test)]
@@ -90,8 +90,8 @@ impl TableProvider for Pruned {
         let scan = self.inner.scan(state, Some(&columns), &filters, None).await?;
         let scanned = DFSchema::try_from(scan.schema())?;
         let predicate = state.create_physical_expr(predicate, &scanned)?;
-        let filter = FilterExec::try_new(predicate, scan)?.with_projection(Some((0..wanted).collect()))?;
-        Ok(Arc::new(filter))
+        let filter = FilterExecBuilder::new(predicate, scan);
+        Ok(Arc::new(filter.apply_projection(Some((0..wanted).collect()))?.build()?))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
@@ -47,7 +47,7 @@ impl ScalarUDFImpl for AddendumMap {
         let Some(addendum) = addendum.as_struct_opt() else {
             return exec_err!("an addendum that is no struct: {}", addendum.data_type());
         };
-        let column = |column| cast(column, &DataType::Utf8View);
+        let column = |column: &ArrayRef| cast(column, &DataType::Utf8View);
         let columns = addendum.columns().iter().map(column).collect::<Result<Vec<_>, _>>()?;
         let mut maps = MapBuilder::new(args.number_rows);
         for row in 0..args.number_rows {
