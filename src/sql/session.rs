@@ -93,8 +93,7 @@ impl Session {
             context.register_table(TableReference::bare(name), table)?;
         }
         names.lake_face = names.tables.contains(view::LAKE_FACE).then(|| view::LAKE_FACE.to_owned());
-        names.hidden = view::hidden_columns();
-        names.wide = view::wide_tables();
+        names.stars = BTreeMap::from([(CLOUDTRAIL_LOGS.to_owned(), view::star())]);
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
         for name in &options.table_names {

@@ -30,7 +30,7 @@ fn add(field: &Field, parent: &str, rows: &mut Vec<(String, String)>) {
 
 /// The type of a column as the schema of tables shows it.
 pub(super) fn shown_type(data_type: &DataType) -> String {
-    type_name(data_type)
+    type_name(&super::ddl::narrowed(data_type))
 }
 
 /// A type as Athena writes it: `varchar`, `row(type varchar, …)`.

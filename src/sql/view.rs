@@ -1,6 +1,5 @@
 //! `cloudtrail_logs`: the events with the columns that AWS's table definitions have.
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
@@ -50,15 +49,14 @@ pub(super) fn tables(
     Ok(all)
 }
 
-/// Columns that are there when they are named, and that `*` leaves out.
-pub(super) fn hidden_columns() -> HashSet<String> {
-    HashSet::new()
+/// What `*` shows of `cloudtrail_logs`: the columns of AWS's table definition, and its partitions.
+pub(super) fn star() -> Vec<String> {
+    let columns = column_names(&schema()).into_iter().take(DDL_COLUMNS);
+    columns.chain(PARTITION_COLUMNS.map(str::to_owned)).collect()
 }
 
-/// The tables that have hidden columns, each with the table that shows them.
-pub(super) fn wide_tables() -> BTreeMap<String, String> {
-    BTreeMap::new()
-}
+/// How many columns AWS's table definition has.
+const DDL_COLUMNS: usize = 29;
 
 /// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
 /// With `distinct`, each event once.
