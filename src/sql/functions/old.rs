@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringBuilder, TimestampMillisecondBuilder};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use super::json_path::JsonPath;
-use super::super::time::parse_iso8601;
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
     vec![
         ScalarUDF::from(JsonExtract::new("json_extract", false)),
         ScalarUDF::from(JsonExtract::new("json_extract_scalar", true)),
-        ScalarUDF::from(FromIso8601Timestamp::new()),
     ]
 }
 
@@ -96,45 +94,6 @@ fn parse_path(text: Option<&str>) -> Result<Option<Arc<JsonPath>>> {
     Ok(Some(Arc::new(path)))
 }
 
-/// `from_iso8601_timestamp(text)`: a time with its zone, in milliseconds as Trino has it.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FromIso8601Timestamp {
-    signature: Signature,
-}
-
-impl FromIso8601Timestamp {
-    fn new() -> Self {
-        Self { signature: Signature::string(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for FromIso8601Timestamp {
-    fn name(&self) -> &'static str {
-        "from_iso8601_timestamp"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [text] = args.args.as_slice() else { return internal_err!("one argument") };
-        let texts = text.to_array(if is_scalar(text) { 1 } else { args.number_rows })?;
-        let mut times = TimestampMillisecondBuilder::with_capacity(texts.len());
-        for text in strings(&texts)? {
-            let time = text.map(|text| {
-                parse_iso8601(text).ok_or_else(|| exec_datafusion_err!("not an ISO 8601 time: '{text}'"))
-            });
-            times.append_option(time.transpose()?.map(|time| time.timestamp_millis()));
-        }
-        scalar_if(is_scalar(text), Arc::new(times.finish().with_timezone("UTC")))
-    }
-}
-
 fn is_scalar(value: &ColumnarValue) -> bool {
     matches!(value, ColumnarValue::Scalar(_))
 }
@@ -178,16 +137,5 @@ mod tests {
         let sql = "SELECT json_extract_scalar(requestparameters, 'a.b') FROM cloudtrail_logs";
         let error = session.collect(sql, &[]).await.unwrap_err().to_string();
         assert!(error.contains("Invalid JSON path: 'a.b'"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn times_are_read_with_their_zone() {
-        let session = session(&[json!({"eventtime": "2026-01-05T13:51:00Z"})]);
-        let sql = "SELECT from_iso8601_timestamp(eventtime),
-            from_iso8601_timestamp('2026-01-05T13:51:00.250+02:00'), from_iso8601_timestamp('2026-01-05')
-            FROM cloudtrail_logs
-            WHERE from_iso8601_timestamp(eventtime) > TIMESTAMP '2026-01-05 13:50:00'";
-        let expected = ["2026-01-05T13:51:00Z,2026-01-05T11:51:00.250Z,2026-01-05T00:00:00Z"];
-        assert_eq!(answer(&session, sql).await, expected);
     }
 }
