@@ -216,8 +216,7 @@ fn regexp_position(args: &Arguments) -> Result<ArrayRef> {
     };
     args.to_numbers::<Int64Type, _>(|row| {
         let (Some(text), Some(regex)) = (texts.at(row), patterns.at(row)?) else { return Ok(None) };
-        let (Some(start), Some(occurrence)) = (number(2, row)?, number(3, row)?)
-        else {
+        let (Some(start), Some(occurrence)) = (number(2, row)?, number(3, row)?) else {
             return Ok(None);
         };
         if start < 1 {

@@ -139,7 +139,7 @@ pub(super) fn type_name(data_type: &DataType) -> String {
 
 type Call = Box<dyn Fn(&Arguments) -> Result<ArrayRef> + Send + Sync>;
 type ReturnType = Box<dyn Fn(&ReturnFieldArgs) -> Result<DataType> + Send + Sync>;
-type CheckTypes = fn(&str, Vec<DataType>) -> Result<Vec<DataType>>;
+type CheckTypes = fn(&str, &[DataType]) -> Result<Vec<DataType>>;
 type Simplify = fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult>;
 
 /// A scalar function: its name says all about it.
@@ -280,7 +280,10 @@ impl ScalarUDFImpl for Function {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match self.takes.iter().find_map(|takes| self.accept(takes, given)) {
-            Some(types) => self.check.map_or(Ok(types.clone()), |check| check(self.name, types)),
+            Some(types) => match self.check {
+                Some(check) => check(self.name, &types),
+                None => Ok(types),
+            },
             None => unexpected(self.name, given, &self.expected()),
         }
     }

@@ -188,12 +188,9 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// The one text that all rows have: none if each has its own.
-    pub(super) fn constant(&self) -> Option<Option<&'a str>> {
-        match self {
-            Self::One(text) => Some(*text),
-            _ => None,
-        }
+    /// Whether all rows have the same.
+    pub(super) fn is_constant(&self) -> bool {
+        matches!(self, Self::One(_))
     }
 }
 

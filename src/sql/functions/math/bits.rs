@@ -68,10 +68,8 @@ fn bit_count(args: &Arguments) -> Result<ArrayRef> {
 }
 
 fn radix(radix: i64) -> Result<u32> {
-    match u32::try_from(radix) {
-        Ok(radix @ 2..=36) => Ok(radix),
-        _ => exec_err!("INVALID_FUNCTION_ARGUMENT: Radix must be between 2 and 36"),
-    }
+    let valid = u32::try_from(radix).ok().filter(|radix| (2..=36).contains(radix));
+    valid.ok_or_else(|| exec_datafusion_err!("INVALID_FUNCTION_ARGUMENT: Radix must be between 2 and 36"))
 }
 
 fn to_base(args: &Arguments) -> Result<ArrayRef> {

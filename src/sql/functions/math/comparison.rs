@@ -27,12 +27,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     vec![function("greatest", true), function("least", false)]
 }
 
-fn of_one_type(name: &str, types: Vec<DataType>) -> Result<Vec<DataType>> {
+fn of_one_type(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View);
     let known = || types.iter().filter(|data_type| !data_type.is_null());
     // Text and something else have a common type in DataFusion, but not in Trino.
     let mixed = known().any(is_text) && !known().all(is_text);
-    match type_union_resolution(&types) {
+    match type_union_resolution(types) {
         Some(common) if !mixed => Ok(vec![common; types.len()]),
         _ => {
             let types: Vec<_> = types.iter().map(type_name).collect();

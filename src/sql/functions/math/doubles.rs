@@ -79,7 +79,7 @@ fn width_bucket(args: &Arguments) -> Result<ArrayRef> {
         if value.is_nan() || !low.is_finite() || !high.is_finite() {
             return exec_err!("INVALID_FUNCTION_ARGUMENT: operand and bounds must be numbers");
         }
-        if low == high {
+        if (high - low).abs() <= 0.0 {
             return exec_err!("INVALID_FUNCTION_ARGUMENT: bounds cannot equal each other");
         }
         let (lower, upper) = (low.min(high), low.max(high));

@@ -30,21 +30,19 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
 }
 
 /// Numbers alone, and of one type if there are two.
-pub(super) fn numbers(name: &str, types: Vec<DataType>) -> Result<Vec<DataType>> {
+pub(super) fn numbers(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let plain = |data_type: &DataType| match data_type {
-        DataType::Null => Some(DataType::Int64),
         DataType::Float16 => Some(DataType::Float32),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => Some(DataType::Int64),
-        DataType::Decimal128(..) => Some(data_type.clone()),
-        data_type if data_type.is_integer() || data_type.is_floating() => Some(data_type.clone()),
-        _ => None,
+        data_type if data_type.is_null() || data_type.is_unsigned_integer() => Some(DataType::Int64),
+        DataType::Decimal128(..) | DataType::Float32 | DataType::Float64 => Some(data_type.clone()),
+        other => other.is_integer().then(|| other.clone()),
     };
     let Some(plain) = types.iter().map(plain).collect::<Option<Vec<_>>>() else {
-        return unexpected(name, &types, &format!("{name}(bigint), {name}(double), {name}(decimal(p,s))"));
+        return unexpected(name, types, &format!("{name}(bigint), {name}(double), {name}(decimal(p,s))"));
     };
     match type_union_resolution(&plain) {
         Some(common) => Ok(vec![common; types.len()]),
-        None => unexpected(name, &types, "numbers of one type"),
+        None => unexpected(name, types, "numbers of one type"),
     }
 }
 

@@ -45,12 +45,11 @@ impl Mode {
     /// `value / unit`, to an integer.
     fn divide(self, value: i128, unit: i128) -> i128 {
         match self {
-            Self::Down => value / unit,
             Self::Floor => value.div_euclid(unit),
             Self::Ceiling => -(-value).div_euclid(unit),
             Self::HalfUp if value % unit >= unit - unit / 2 => value / unit + 1,
             Self::HalfUp if -(value % unit) >= unit - unit / 2 => value / unit - 1,
-            Self::HalfUp => value / unit,
+            Self::HalfUp | Self::Down => value / unit,
         }
     }
 
@@ -64,13 +63,13 @@ impl Mode {
     }
 }
 
-fn number_and_places(name: &str, mut types: Vec<DataType>) -> Result<Vec<DataType>> {
+fn number_and_places(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     if matches!(types[0], DataType::Utf8 | DataType::Utf8View | DataType::Boolean) {
-        return unexpected(name, &types, &format!("{name}(double), {name}(decimal(p,s)), {name}(bigint)"));
+        return unexpected(name, types, &format!("{name}(double), {name}(decimal(p,s)), {name}(bigint)"));
     }
-    let number = numbers(name, vec![types[0].clone()])?;
-    types[0] = number[0].clone();
-    Ok(types)
+    let mut number = numbers(name, &types[..1])?;
+    number.extend_from_slice(&types[1..]);
+    Ok(number)
 }
 
 /// A decimal that is rounded to an integer has no decimals, and perhaps a digit more in front.
@@ -123,7 +122,7 @@ fn round_double(value: f64, places: i64, mode: Mode) -> f64 {
         return 0.0;
     }
     // So many places that there is nothing to round.
-    if !scaled.is_finite() { value } else { mode.round(scaled) / factor }
+    if scaled.is_finite() { mode.round(scaled) / factor } else { value }
 }
 
 fn decimals(

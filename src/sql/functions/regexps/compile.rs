@@ -27,7 +27,7 @@ impl<'a> Patterns<'a> {
 
     /// Whether it is the same in each row.
     pub(super) fn is_constant(&self) -> bool {
-        self.texts.constant().is_some()
+        self.texts.is_constant()
     }
 
     pub(super) fn at(&mut self, row: usize) -> Result<Option<&Regex>> {

@@ -3,6 +3,7 @@
 //! Both mean the same by nearly all that people write. What the crate spells differently is rewritten here;
 //! what it cannot do, since it never goes back in a text, is an error that says so.
 
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -135,7 +136,7 @@ impl Translation<'_> {
     }
 
     fn code_point(&mut self, code: u32) {
-        self.out.push_str(&format!("\\x{{{code:X}}}"));
+        let _ = write!(self.out, "\\x{{{code:X}}}");
     }
 
     /// `\x41`, `\x{1F600}` and `\u0041`.
@@ -215,11 +216,11 @@ impl Translation<'_> {
                 let name =
                     bare.filter(|bare| bare.starts_with(|c: char| c.is_ascii_uppercase())).unwrap_or(&name);
                 let letter = if negated { 'P' } else { 'p' };
-                self.out.push_str(&format!("\\{letter}{{{name}}}"));
+                let _ = write!(self.out, "\\{letter}{{{name}}}");
                 return;
             }
         };
-        self.out.push_str(&format!("[{caret}{class}]"));
+        let _ = write!(self.out, "[{caret}{class}]");
     }
 
     /// `[…]`: what stands in it is written one by one, so that nothing means more than it does in Java.

@@ -145,9 +145,9 @@ fn codepoint(args: &Arguments) -> Result<ArrayRef> {
     args.to_numbers::<Int64Type, _>(|row| {
         let Some(text) = texts.at(row) else { return Ok(None) };
         let mut characters = text.chars();
-        match (characters.next(), characters.next()) {
-            (Some(one), None) => Ok(Some(i64::from(u32::from(one)))),
-            _ => exec_err!("INVALID_FUNCTION_ARGUMENT: Input string must be a single character string"),
-        }
+        let (Some(one), None) = (characters.next(), characters.next()) else {
+            return exec_err!("INVALID_FUNCTION_ARGUMENT: Input string must be a single character string");
+        };
+        Ok(Some(i64::from(u32::from(one))))
     })
 }

@@ -39,13 +39,13 @@ fn result_type<'a>(mut types: impl Iterator<Item = &'a DataType>) -> DataType {
 }
 
 /// Beside arrays, their elements may stand.
-fn check_concat(name: &str, mut types: Vec<DataType>) -> Result<Vec<DataType>> {
+fn check_concat(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     const EXPECTED: &str = "concat(varchar, …), concat(varbinary, …), concat(array(E), …), concat(array(E), E), concat(E, array(E))";
     if types
         .iter()
         .all(|data_type| matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::Binary))
     {
-        return Ok(types);
+        return Ok(types.to_vec());
     }
     let elements: Vec<_> = types
         .iter()
@@ -57,34 +57,22 @@ fn check_concat(name: &str, mut types: Vec<DataType>) -> Result<Vec<DataType>> {
     let singles = types.iter().filter(|data_type| !matches!(data_type, DataType::List(_))).cloned();
     let all: Vec<_> = elements.iter().cloned().chain(singles).collect();
     let Some(element) = (!elements.is_empty()).then(|| type_union_resolution(&all)).flatten() else {
-        return unexpected(name, &types, EXPECTED);
+        return unexpected(name, types, EXPECTED);
     };
     let list = DataType::List(Arc::new(Field::new_list_field(element.clone(), true)));
-    for data_type in &mut types {
-        *data_type = if matches!(data_type, DataType::List(_) | DataType::Null) {
-            list.clone()
-        } else {
-            element.clone()
-        };
-    }
-    Ok(types)
+    let whole = |data_type: &DataType| matches!(data_type, DataType::List(_) | DataType::Null);
+    Ok(types.iter().map(|given| if whole(given) { list.clone() } else { element.clone() }).collect())
 }
 
-fn check_concat_ws(name: &str, mut types: Vec<DataType>) -> Result<Vec<DataType>> {
+fn check_concat_ws(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let text = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
-    for index in 1..types.len() {
-        let DataType::List(element) = &types[index] else { continue };
-        let texts = matches!(element.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::Null);
-        if !texts || types.len() > 2 {
-            return unexpected(
-                name,
-                &types,
-                "concat_ws(varchar, varchar, …), concat_ws(varchar, array(varchar))",
-            );
-        }
-        types[index] = text.clone();
+    let DataType::List(element) = &types[1] else { return Ok(types.to_vec()) };
+    let texts = matches!(element.data_type(), DataType::Utf8 | DataType::Utf8View | DataType::Null);
+    if !texts || types.len() > 2 {
+        let expected = "concat_ws(varchar, varchar, …), concat_ws(varchar, array(varchar))";
+        return unexpected(name, types, expected);
     }
-    Ok(types)
+    Ok(vec![types[0].clone(), text])
 }
 
 fn concat(args: &Arguments) -> Result<ArrayRef> {

@@ -100,7 +100,7 @@ fn luhn_checks(args: &Arguments) -> Result<ArrayRef> {
         let sum: u32 = digits
             .map(|(place, digit)| if place % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit })
             .sum();
-        Ok(Some(!text.is_empty() && sum % 10 == 0))
+        Ok(Some(!text.is_empty() && sum.is_multiple_of(10)))
     })
 }
 

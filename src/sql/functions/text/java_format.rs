@@ -93,7 +93,7 @@ impl Specifier {
             at = length + 1;
         }
         let flags = text[at..].bytes().take_while(|b| b"-#+ 0,(".contains(b)).count();
-        specifier.flags = text[at..at + flags].to_owned();
+        text[at..at + flags].clone_into(&mut specifier.flags);
         at += flags;
         let length = digits(at);
         if length > 0 {
@@ -161,8 +161,8 @@ impl Specifier {
             ('d', Value::Integer(value)) => {
                 Ok(self.signed(*value < 0, &self.grouped(&value.unsigned_abs().to_string())))
             }
-            ('x', Value::Integer(value)) => Ok(self.unsigned(format!("{value:x}"), "0x")),
-            ('o', Value::Integer(value)) => Ok(self.unsigned(format!("{value:o}"), "0")),
+            ('x', Value::Integer(value)) => Ok(self.unsigned(&format!("{value:x}"), "0x")),
+            ('o', Value::Integer(value)) => Ok(self.unsigned(&format!("{value:o}"), "0")),
             ('f' | 'e' | 'g', Value::Double(value)) if !value.is_finite() => {
                 let name = if value.is_nan() { "NaN" } else { "Infinity" };
                 Ok(self.sign(*value < 0.0, name))
@@ -240,7 +240,7 @@ impl Specifier {
         }
     }
 
-    fn unsigned(&self, digits: String, prefix: &str) -> String {
+    fn unsigned(&self, digits: &str, prefix: &str) -> String {
         let prefix = if self.flags.contains('#') { prefix } else { "" };
         if !self.flags.contains('0') {
             return format!("{prefix}{digits}");

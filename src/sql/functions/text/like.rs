@@ -41,10 +41,10 @@ enum Piece {
 
 fn escape_character(text: &str) -> Result<char> {
     let mut characters = text.chars();
-    match (characters.next(), characters.next()) {
-        (Some(escape), None) => Ok(escape),
-        _ => exec_err!("INVALID_FUNCTION_ARGUMENT: Escape string must be a single character"),
-    }
+    let (Some(escape), None) = (characters.next(), characters.next()) else {
+        return exec_err!("INVALID_FUNCTION_ARGUMENT: Escape string must be a single character");
+    };
+    Ok(escape)
 }
 
 fn pieces(pattern: &str, escape: Option<char>) -> Result<Vec<Piece>> {

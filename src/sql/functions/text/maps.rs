@@ -93,7 +93,9 @@ fn split_to_multimap(args: &Arguments) -> Result<ArrayRef> {
         }
         for (key, values) in values {
             out.keys().append_value(key);
-            values.into_iter().for_each(|value| out.values().values().append_value(value));
+            for value in values {
+                out.values().values().append_value(value);
+            }
             out.values().append(true);
         }
         out.append(true)?;

@@ -151,7 +151,7 @@ fn url_encode(args: &Arguments) -> Result<ArrayRef> {
             match byte {
                 b' ' => encoded.push('+'),
                 byte if byte.is_ascii_alphanumeric() || b"-_.*".contains(&byte) => {
-                    encoded.push(char::from(byte))
+                    encoded.push(char::from(byte));
                 }
                 byte => {
                     encoded.push('%');

@@ -140,7 +140,8 @@ struct Units<'a> {
 impl<'a> Units<'a> {
     fn new(args: &'a Arguments, of: &'a DataType) -> Result<Self> {
         let texts = args.text(0)?;
-        let one = texts.constant().flatten().map(|text| Unit::parse(text, of)).transpose()?;
+        let constant = if texts.is_constant() { texts.at(0) } else { None };
+        let one = constant.map(|text| Unit::parse(text, of)).transpose()?;
         Ok(Self { texts, of, one })
     }
 

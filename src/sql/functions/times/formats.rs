@@ -1,8 +1,8 @@
-//! `date_format` and `date_parse` with MySQL's patterns, `format_datetime` and `parse_datetime` with Joda's.
+//! `date_format` and `date_parse` with `MySQL`'s patterns, `format_datetime` and `parse_datetime` with Joda's.
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimestampMillisecondType};
-use datafusion::common::{Result, exec_datafusion_err, exec_err};
+use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 
@@ -43,10 +43,8 @@ impl Patterns {
             let pattern = (self.read)(text).map_err(|why| invalid(&why))?;
             self.last = Some((text.to_owned(), pattern));
         }
-        match &self.last {
-            Some((_, pattern)) => Ok(pattern),
-            None => exec_err!("no pattern"),
-        }
+        let pattern = self.last.as_ref().map(|(_, pattern)| pattern);
+        pattern.ok_or_else(|| internal_datafusion_err!("no pattern was read"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! MySQL's patterns, as Trino reads them: `%Y-%m-%d %H:%i:%s`.
+//! `MySQL`'s patterns, as Trino reads them: `%Y-%m-%d %H:%i:%s`.
 
 use super::pattern::{Field, Item, Pattern};
 

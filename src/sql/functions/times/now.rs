@@ -15,12 +15,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     let time = DataType::Time32(TimeUnit::Millisecond);
     let now = with_zone as fn(i64) -> ScalarValue;
     vec![
-        function("now", timestamp(Some("UTC")), now, |_, info| at_start(info, with_zone)),
-        function("current_timestamp", timestamp(Some("UTC")), now, |_, info| at_start(info, with_zone)),
-        function("localtimestamp", timestamp(None), without_zone, |_, info| at_start(info, without_zone)),
-        function("current_date", DataType::Date32, date, |_, info| at_start(info, date)),
-        function("current_time", time.clone(), time_of_day, |_, info| at_start(info, time_of_day)),
-        function("localtime", time, time_of_day, |_, info| at_start(info, time_of_day)),
+        function("now", timestamp(Some("UTC")), now, |_, info| Ok(at_start(info, with_zone))),
+        function("current_timestamp", timestamp(Some("UTC")), now, |_, info| Ok(at_start(info, with_zone))),
+        function("localtimestamp", timestamp(None), without_zone, |_, info| Ok(at_start(info, without_zone))),
+        function("current_date", DataType::Date32, date, |_, info| Ok(at_start(info, date))),
+        function("current_time", time.clone(), time_of_day, |_, info| Ok(at_start(info, time_of_day))),
+        function("localtime", time, time_of_day, |_, info| Ok(at_start(info, time_of_day))),
     ]
 }
 
@@ -41,9 +41,9 @@ fn function(
     .into()
 }
 
-fn at_start(info: &SimplifyContext, value: fn(i64) -> ScalarValue) -> Result<ExprSimplifyResult> {
+fn at_start(info: &SimplifyContext, value: fn(i64) -> ScalarValue) -> ExprSimplifyResult {
     let start: DateTime<Utc> = info.query_execution_start_time().unwrap_or_else(Utc::now);
-    Ok(ExprSimplifyResult::Simplified(Expr::Literal(value(start.timestamp_millis()), None)))
+    ExprSimplifyResult::Simplified(Expr::Literal(value(start.timestamp_millis()), None))
 }
 
 fn with_zone(millis: i64) -> ScalarValue {

@@ -314,7 +314,7 @@ impl Field {
             Self::Century => (0, LAST_YEAR / 100),
             Self::Year | Self::WeekYear => (-292_275_054, LAST_YEAR),
             Self::YearOfEra => (1, LAST_YEAR),
-            Self::Month => (1, 12),
+            Self::Month | Self::ClockHourOfHalfDay => (1, 12),
             Self::Week => (1, weeks_in_year(week_of(day).0)),
             Self::DayOfYear => (1, 365 + i64::from(is_leap(Date::of_day(day).year))),
             Self::Day => (1, days_in_month(Date::of_day(day).year, Date::of_day(day).month)),
@@ -322,7 +322,6 @@ impl Field {
             Self::Hour => (0, 23),
             Self::ClockHour => (1, 24),
             Self::HourOfHalfDay => (0, 11),
-            Self::ClockHourOfHalfDay => (1, 12),
             Self::Minute | Self::Second => (0, 59),
             Self::Millis => (0, 999),
         }
@@ -372,7 +371,7 @@ impl Field {
         let day = local.div_euclid(DAY);
         let date = || Date::of_day(day);
         let first = match self {
-            Self::Era => return local,
+            Self::Era | Self::Millis => return local,
             Self::Century => Date { year: date().year.div_euclid(100) * 100, month: 1, day: 1 }.to_day(),
             Self::Year | Self::YearOfEra => Date { month: 1, day: 1, ..date() }.to_day(),
             Self::WeekYear => first_monday(week_of(day).0),
@@ -385,7 +384,6 @@ impl Field {
             }
             Self::Minute => return local - local.rem_euclid(MINUTE),
             Self::Second => return local - local.rem_euclid(SECOND),
-            Self::Millis => return local,
         };
         first.saturating_mul(DAY)
     }

@@ -199,8 +199,8 @@ fn write_number(out: &mut impl Write, number: i64, digits: usize) {
     let sign = if number < 0 { "-" } else { "" };
     let _ = match digits {
         2 if (0..100).contains(&number) => {
-            let (tens, ones) = ((number / 10) as u8, (number % 10) as u8);
-            out.write_char(char::from(b'0' + tens)).and_then(|()| out.write_char(char::from(b'0' + ones)))
+            let digit = |digit: i64| char::from(b'0' + u8::try_from(digit).unwrap_or_default());
+            out.write_char(digit(number / 10)).and_then(|()| out.write_char(digit(number % 10)))
         }
         _ => write!(out, "{sign}{:0digits$}", number.unsigned_abs()),
     };
