@@ -153,7 +153,7 @@ impl Translation<'_> {
         }
         let closed = !braced || self.rest.next_if_eq(&'}').is_some();
         match u32::from_str_radix(&digits, 16) {
-            Ok(code) if closed => self.code_point(code),
+            Ok(code) if closed && (kind == 'x' || digits.len() == 4) => self.code_point(code),
             _ => return Err(format!("'\\{kind}' without the digits of a character")),
         }
         Ok(())

@@ -178,7 +178,7 @@ async fn differences_are_complete_units() {
         ("date_diff('day', TIMESTAMP '2025-12-31 23:59:59', TIMESTAMP '2026-01-01 00:00:01')", "0"),
         ("date_diff('month', DATE '2025-11-30', DATE '2025-12-30')", "1"),
         ("date_diff('month', DATE '2026-01-31', DATE '2026-02-28')", "1"),
-        ("date_diff('month', DATE '2026-02-28', DATE '2026-01-31')", "0"),
+        ("date_diff('month', DATE '2026-02-28', DATE '2026-01-31')", "-1"),
         ("date_diff('month', DATE '2026-02-28', DATE '2026-01-28')", "-1"),
         ("date_diff('hour', TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2025-12-31 21:30:00')", "-2"),
         ("date_diff('year', DATE '2024-02-29', DATE '2025-02-28')", "1"),
@@ -273,7 +273,7 @@ async fn seconds_since_1970_are_doubles() {
     .await;
     expect_errors(&[
         ("parse_duration('soon')", "INVALID_FUNCTION_ARGUMENT"),
-        ("from_unixtime(1e300)", "INVALID_FUNCTION_ARGUMENT"),
+        ("from_unixtime(CAST('1e300' AS double))", "INVALID_FUNCTION_ARGUMENT"),
     ])
     .await;
 }
