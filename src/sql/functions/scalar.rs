@@ -22,14 +22,10 @@ pub(super) enum Kind {
     Text,
     /// `varbinary`.
     Binary,
-    /// `boolean`.
-    Boolean,
     /// Any integer, as `bigint`.
     BigInt,
     /// Any number, as `double`.
     Double,
-    /// A decimal, as it is.
-    Decimal,
     /// `date`.
     Date,
     /// A date or a timestamp of any kind, as it is.
@@ -68,10 +64,8 @@ impl Kind {
                 let other = matches!(given, DataType::LargeBinary | DataType::BinaryView);
                 return (null || other || *given == DataType::Binary).then_some(DataType::Binary);
             }
-            Self::Boolean => return (null || *given == DataType::Boolean).then_some(DataType::Boolean),
             Self::BigInt => return (null || given.is_integer()).then_some(DataType::Int64),
             Self::Double => return (null || given.is_numeric()).then_some(DataType::Float64),
-            Self::Decimal => matches!(given, DataType::Decimal128(..)),
             Self::Date => return (null || *given == DataType::Date32).then_some(DataType::Date32),
             Self::Instant if null => return Some(timestamp(None)),
             Self::Instant => matches!(given, DataType::Date32 | DataType::Timestamp(..)),
@@ -89,10 +83,8 @@ impl Kind {
         match self {
             Self::Text => "varchar(x)",
             Self::Binary => "varbinary",
-            Self::Boolean => "boolean",
             Self::BigInt => "bigint",
             Self::Double => "double",
-            Self::Decimal => "decimal(p,s)",
             Self::Date => "date",
             Self::Instant | Self::Timestamp => "timestamp(p)",
             Self::Time => "time(p)",

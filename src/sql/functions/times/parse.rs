@@ -227,11 +227,6 @@ pub(super) fn offset(text: &str, at: usize) -> Option<(i64, usize)> {
 }
 
 impl Bucket {
-    pub(super) fn clear(&mut self) {
-        self.fields.clear();
-        self.zone = None;
-    }
-
     pub(super) fn set(&mut self, field: Field, value: i64) {
         self.fields.push((field, value));
     }
