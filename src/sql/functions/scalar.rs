@@ -132,7 +132,7 @@ pub(super) fn type_name(data_type: &DataType) -> String {
 type Call = Box<dyn Fn(&Arguments) -> Result<ArrayRef> + Send + Sync>;
 type ReturnType = Box<dyn Fn(&ReturnFieldArgs) -> Result<DataType> + Send + Sync>;
 type CheckTypes = fn(&str, &[DataType]) -> Result<Vec<DataType>>;
-type Simplify = fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult>;
+type Simplify = Box<dyn Fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult> + Send + Sync>;
 
 /// A scalar function: its name says all about it.
 pub(super) struct Function {
@@ -201,8 +201,11 @@ impl Function {
     }
 
     /// What the optimizer may put in place of a call.
-    pub(super) fn simplify(mut self, simplify: Simplify) -> Self {
-        self.simplify = Some(simplify);
+    pub(super) fn simplify(
+        mut self,
+        simplify: impl Fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult> + Send + Sync + 'static,
+    ) -> Self {
+        self.simplify = Some(Box::new(simplify));
         self
     }
 
@@ -306,7 +309,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        match self.simplify {
+        match &self.simplify {
             Some(simplify) => simplify(args, info),
             None => Ok(ExprSimplifyResult::Original(args)),
         }

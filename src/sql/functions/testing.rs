@@ -5,19 +5,29 @@ use datafusion::common::Result;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 /// The value of an expression as text; NULL is `NULL`.
-pub(super) async fn value(expression: &str) -> Result<String> {
+async fn value(expression: &str) -> Result<String> {
+    Ok(column(&format!("SELECT {expression}")).await?.remove(0))
+}
+
+/// The first column of a query.
+pub(super) async fn column(sql: &str) -> Result<Vec<String>> {
     let config = SessionConfig::new().set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
     let context = SessionContext::new_with_config(config);
     let mut state = context.state();
     super::register(&mut state)?;
     let context = SessionContext::new_with_state(state);
-    let batches = context.sql(&format!("SELECT {expression}")).await?.collect().await?;
+    let batches = context.sql(sql).await?.collect().await?;
     let options = FormatOptions::new().with_null("NULL").with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.3f"));
     let options = options.with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.3f %z"));
-    Ok(ArrayFormatter::try_new(batches[0].column(0), &options)?.value(0).to_string())
+    let mut values = Vec::new();
+    for batch in batches {
+        let column = ArrayFormatter::try_new(batch.column(0), &options)?;
+        values.extend((0..batch.num_rows()).map(|row| column.value(row).to_string()));
+    }
+    Ok(values)
 }
 
-/// Each expression has the value beside it, however its arguments are folded.
+/// Each expression has the value beside it.
 pub(super) async fn expect(values: &[(&str, &str)]) {
     for (expression, expected) in values {
         let value = value(expression).await.unwrap_or_else(|error| panic!("{expression}: {error}"));

@@ -1,6 +1,6 @@
 //! What Trino answers: the conformance suite's cases, and those of Trino's own tests.
 
-use super::super::testing::{expect, expect_errors};
+use super::super::testing::{column, expect, expect_errors};
 
 #[tokio::test]
 async fn numbers_are_rounded_half_up() {
@@ -126,4 +126,22 @@ async fn greatest_and_least_are_null_if_a_value_is() {
     ])
     .await;
     expect_errors(&[("greatest(1, 'a')", "TYPE_MISMATCH")]).await;
+}
+
+#[tokio::test]
+async fn columns_may_hold_null() {
+    let of = |expression: &str| {
+        format!("SELECT {expression} FROM (VALUES (1, 2.5), (NULL, 1.5), (-3, NULL)) t(x, y)")
+    };
+    for (expression, values) in [
+        ("greatest(x, 2)", ["2", "NULL", "2"]),
+        ("least(x, y)", ["1.0", "NULL", "NULL"]),
+        ("round(y)", ["3", "2", "NULL"]),
+        ("abs(x)", ["1", "NULL", "3"]),
+        ("mod(x, 2)", ["1", "NULL", "-1"]),
+        ("power(x, 2)", ["1.0", "NULL", "9.0"]),
+        ("to_base(x, 2)", ["1", "NULL", "-11"]),
+    ] {
+        assert_eq!(column(&of(expression)).await.unwrap(), values, "{expression}");
+    }
 }

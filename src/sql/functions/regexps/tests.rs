@@ -1,6 +1,6 @@
 //! What Trino answers: the conformance suite's cases, and those of Trino's own tests.
 
-use super::super::testing::{expect, expect_errors};
+use super::super::testing::{column, expect, expect_errors};
 
 #[tokio::test]
 async fn matches_are_found_anywhere() {
@@ -87,4 +87,19 @@ async fn every_match_is_replaced() {
         ("regexp_replace('abc', 'b', 'x$')", "INVALID_FUNCTION_ARGUMENT: Illegal replacement sequence: x$"),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn columns_may_hold_null_and_patterns_of_their_own() {
+    let of = |expression: &str| {
+        format!(
+            "SELECT {expression} FROM (VALUES ('a1b', '[0-9]', 'x'), ('a1b', '([a-z])', '<$1>'), (NULL, 'a', 'x'),
+            ('a', NULL, 'x')) t(x, p, r)"
+        )
+    };
+    assert_eq!(column(&of("regexp_replace(x, p, r)")).await.unwrap(), ["axb", "<a>1<b>", "NULL", "NULL"]);
+    assert_eq!(column(&of("regexp_like(x, p)")).await.unwrap(), ["true", "true", "NULL", "NULL"]);
+    assert_eq!(column(&of("regexp_extract_all(x, p)")).await.unwrap(), ["[1]", "[a, b]", "NULL", "NULL"]);
+    let error = column(&of("regexp_extract(x, p, 1)")).await.unwrap_err().to_string();
+    assert!(error.contains("Pattern has 0 groups. Cannot access group 1"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! `lower`, `upper`, and what else changes or counts characters one by one: `length`, `reverse`,
+//! `lower`, `upper`, and what else changes or counts characters one by one: `length`,
 //! `translate`, `chr`, `codepoint`.
 
 use std::sync::Arc;
@@ -23,7 +23,6 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
             .alias("char_length")
             .alias("character_length")
             .into(),
-        Function::new("reverse", TEXT, DataType::Utf8, reverse).into(),
         Function::new("translate", THREE, DataType::Utf8, translate).into(),
         Function::new("chr", &[&[Kind::BigInt]], DataType::Utf8, chr).into(),
         Function::new("codepoint", TEXT, DataType::Int64, codepoint).into(),
@@ -99,17 +98,6 @@ fn length(args: &Arguments) -> Result<ArrayRef> {
     }
     let texts = args.text(0)?;
     args.to_numbers::<Int64Type, _>(|row| Ok(texts.at(row).and_then(|text| count(text.chars().count()))))
-}
-
-fn reverse(args: &Arguments) -> Result<ArrayRef> {
-    let texts = args.text(0)?;
-    let mut reversed = String::new();
-    args.to_texts(|row, out| {
-        let Some(text) = texts.at(row) else { return Ok(None) };
-        reversed.clear();
-        reversed.extend(text.chars().rev());
-        put(out, &reversed).map(Some)
-    })
 }
 
 /// A character of `from` becomes the one at its place in `to`, or nothing if `to` is shorter.

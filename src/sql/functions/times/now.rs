@@ -2,9 +2,8 @@
 //! `current_time()`, `localtime()`.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, Utc};
-use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::common::{ScalarValue, internal_err};
+use datafusion::logical_expr::simplify::ExprSimplifyResult;
 use datafusion::logical_expr::{Expr, ScalarUDF, Volatility};
 
 use super::super::scalar::{Function, Kind, timestamp};
@@ -13,37 +12,30 @@ use super::civil::DAY;
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
     let time = DataType::Time32(TimeUnit::Millisecond);
-    let now = with_zone as fn(i64) -> ScalarValue;
     vec![
-        function("now", timestamp(Some("UTC")), now, |_, info| Ok(at_start(info, with_zone))),
-        function("current_timestamp", timestamp(Some("UTC")), now, |_, info| Ok(at_start(info, with_zone))),
-        function("localtimestamp", timestamp(None), without_zone, |_, info| Ok(at_start(info, without_zone))),
-        function("current_date", DataType::Date32, date, |_, info| Ok(at_start(info, date))),
-        function("current_time", time.clone(), time_of_day, |_, info| Ok(at_start(info, time_of_day))),
-        function("localtime", time, time_of_day, |_, info| Ok(at_start(info, time_of_day))),
+        function("now", timestamp(Some("UTC")), with_zone),
+        function("current_timestamp", timestamp(Some("UTC")), with_zone),
+        function("localtimestamp", timestamp(None), without_zone),
+        function("current_date", DataType::Date32, date),
+        function("current_time", time.clone(), time_of_day),
+        function("localtime", time, time_of_day),
     ]
 }
 
-type Simplify = fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult>;
-
 /// The precision that may stand in brackets is three digits in any case.
-fn function(
-    name: &'static str,
-    returns: DataType,
-    value: fn(i64) -> ScalarValue,
-    simplify: Simplify,
-) -> ScalarUDF {
-    Function::new(name, &[&[], &[Kind::BigInt]], returns, move |args| {
-        value(Utc::now().timestamp_millis()).to_array_of_size(args.rows())
+fn function(name: &'static str, returns: DataType, value: fn(i64) -> ScalarValue) -> ScalarUDF {
+    // Called, it would know another time than the same call elsewhere in the query.
+    Function::new(name, &[&[], &[Kind::BigInt]], returns, |_| {
+        internal_err!("the time of the query is put in before it runs")
     })
     .volatility(Volatility::Stable)
-    .simplify(simplify)
+    .simplify(move |args, info| {
+        let Some(start) = info.query_execution_start_time() else {
+            return Ok(ExprSimplifyResult::Original(args));
+        };
+        Ok(ExprSimplifyResult::Simplified(Expr::Literal(value(start.timestamp_millis()), None)))
+    })
     .into()
-}
-
-fn at_start(info: &SimplifyContext, value: fn(i64) -> ScalarValue) -> ExprSimplifyResult {
-    let start: DateTime<Utc> = info.query_execution_start_time().unwrap_or_else(Utc::now);
-    ExprSimplifyResult::Simplified(Expr::Literal(value(start.timestamp_millis()), None))
 }
 
 fn with_zone(millis: i64) -> ScalarValue {

@@ -1,6 +1,6 @@
 //! What Trino answers: the conformance suite's cases, and those of Trino's own tests.
 
-use super::super::testing::{expect, expect_errors};
+use super::super::testing::{column, expect, expect_errors};
 
 #[tokio::test]
 async fn iso_times_are_moments_in_utc() {
@@ -226,6 +226,7 @@ async fn zones_change_the_clock_but_not_the_moment() {
         ("to_iso8601(at_timezone(TIMESTAMP '2026-01-01 09:13:00', 'utc'))", "2026-01-01T09:13:00.000Z"),
         ("at_timezone(from_iso8601_timestamp('2026-01-01T09:13:00Z'), 'Europe/Berlin') = from_iso8601_timestamp('2026-01-01T09:13:00Z')", "true"),
         ("current_timezone()", "UTC"),
+        ("timezone(at_timezone(now(), 'europe/berlin'))", "Europe/Berlin"),
         ("date(at_timezone(from_iso8601_timestamp('2026-01-01T03:00:00Z'), 'America/New_York'))", "2025-12-31"),
         ("date(from_iso8601_timestamp('2026-01-01T03:00:00Z'))", "2026-01-01"),
         ("date('2026-1-5')", "2026-01-05"),
@@ -276,4 +277,17 @@ async fn seconds_since_1970_are_doubles() {
         ("from_unixtime(CAST('1e300' AS double))", "INVALID_FUNCTION_ARGUMENT"),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn columns_may_hold_null_and_patterns_of_their_own() {
+    let sql = "SELECT date_format(from_iso8601_timestamp(x), y) FROM (VALUES
+        ('2026-01-01T00:02:11Z', '%Y'), (NULL, '%Y'), ('2026-02-01', NULL), ('2026-03-01', '%m')) t(x, y)";
+    assert_eq!(column(sql).await.unwrap(), ["2026", "NULL", "NULL", "03"]);
+    let sql = "SELECT date_add(x, y, date_parse(z, '%Y-%m-%d')) FROM (VALUES
+        ('day', 1, '2026-01-01'), ('month', 1, '2026-01-31'), (NULL, 1, '2026-01-01')) t(x, y, z)";
+    assert_eq!(column(sql).await.unwrap(), ["2026-01-02 00:00:00.000", "2026-02-28 00:00:00.000", "NULL"]);
+    let sql =
+        "SELECT date_diff('day', date(x), date('2026-01-03')) FROM (VALUES ('2026-01-01'), (NULL)) t(x)";
+    assert_eq!(column(sql).await.unwrap(), ["2", "NULL"]);
 }

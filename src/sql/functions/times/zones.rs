@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::scalar::{Arguments, Function, Kind, timestamp};
+use super::super::scalar::{Arguments, Function, Kind, put, timestamp};
 use super::civil::{DAY, MINUTE};
 use super::instants::Instants;
 use super::zone::{Zone, canonical, offset_text};
@@ -23,6 +23,15 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
         Function::new("with_timezone", TAKES, timestamp(None), with_timezone)
             .returns(|args| in_zone("with_timezone", args))
             .into(),
+        Function::new("timezone", &[&[Kind::Timestamp]], DataType::Utf8, |args| {
+            let instants = Instants::new(args, 0)?;
+            let id = match args.one_or_all(0).data_type() {
+                DataType::Timestamp(_, Some(zone)) => zone.as_ref(),
+                _ => "UTC",
+            };
+            args.to_texts(|row, out| instants.utc(row).map(|_| put(out, id)).transpose())
+        })
+        .into(),
         Function::new("current_timezone", &[&[]], DataType::Utf8, |args| {
             ScalarValue::from("UTC").to_array_of_size(args.rows())
         })
