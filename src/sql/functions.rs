@@ -31,6 +31,10 @@ mod maps;
 mod math;
 mod old;
 mod regexps;
+mod scalar;
+mod scalar_arguments;
+#[cfg(test)]
+mod testing;
 mod text;
 mod times;
 
