@@ -51,11 +51,17 @@ pub(super) fn register(state: &mut SessionState) -> Result<()> {
     for function in scalar.iter().flat_map(|group| group()) {
         state.register_udf(Arc::new(function))?;
     }
+    for name in lambdas::REPLACED {
+        state.deregister_udf(name)?;
+    }
     for function in lambdas::higher_order() {
         state.register_higher_order_function(Arc::new(function))?;
     }
     for function in aggregates::aggregate() {
         state.register_udaf(Arc::new(function))?;
+    }
+    for function in aggregates::window() {
+        state.register_udwf(Arc::new(function))?;
     }
     Ok(())
 }
