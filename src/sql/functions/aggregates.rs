@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, not_impl_err};
+use datafusion::common::{Result, internal_err, not_impl_err};
 use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf, bit_xor_udaf};
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
+};
 use datafusion::scalar::ScalarValue;
 
 use super::arrays::function::{Types, unexpected};
+use groups::Pick;
 
 mod approx_distinct;
 mod average;
@@ -22,6 +25,7 @@ mod best;
 mod count_if;
 mod digest;
 mod first;
+mod groups;
 mod listagg;
 mod mapped;
 mod moments;
@@ -76,6 +80,8 @@ struct Aggregate {
     /// The types of its state, with which the parts of a query hand over to each other.
     state: fn(&Spec) -> Vec<DataType>,
     accumulator: fn(&Spec) -> Result<Box<dyn Accumulator>>,
+    /// How it does many groups at once, if it can.
+    pick: fn(&Spec) -> Option<Pick>,
     signature: Signature,
 }
 
@@ -88,11 +94,25 @@ impl Aggregate {
         accumulator: fn(&Spec) -> Result<Box<dyn Accumulator>>,
     ) -> AggregateUDF {
         let signature = Signature::user_defined(Volatility::Immutable);
-        AggregateUDF::from(Self { name, expected, types, state, accumulator, signature })
+        AggregateUDF::from(Self { name, expected, types, state, accumulator, pick: |_| None, signature })
+    }
+
+    /// One that picks a row.
+    fn picking_udaf(
+        name: &'static str,
+        expected: &'static str,
+        types: fn(&[DataType]) -> Option<Types>,
+        state: fn(&Spec) -> Vec<DataType>,
+        accumulator: fn(&Spec) -> Result<Box<dyn Accumulator>>,
+        pick: fn(&Spec) -> Option<Pick>,
+    ) -> AggregateUDF {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        AggregateUDF::from(Self { name, expected, types, state, accumulator, pick, signature })
     }
 
     fn types(&self, given: &[DataType]) -> Result<Types> {
-        (self.types)(given).ok_or_else(|| unexpected(self.name, given, self.expected))
+        let given: Vec<_> = given.iter().map(plain).collect();
+        (self.types)(&given).ok_or_else(|| unexpected(self.name, &given, self.expected))
     }
 }
 
@@ -143,11 +163,32 @@ impl AggregateUDFImpl for Aggregate {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         sliding::sliding(self.accumulator, spec(&args))
     }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        let spec = spec(&args);
+        !args.is_distinct && (self.pick)(&spec).is_some() && groups::fits(&spec.takes)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        let spec = spec(&args);
+        match (self.pick)(&spec) {
+            Some(pick) => groups::groups(pick, &spec.takes),
+            None => internal_err!("{} has no accumulator for groups", self.name),
+        }
+    }
 }
 
 fn spec(args: &AccumulatorArgs) -> Spec {
     let takes = args.expr_fields.iter().map(|field| field.data_type().clone()).collect();
     Spec { takes, gives: args.return_type().clone() }
+}
+
+/// A type without its encoding.
+fn plain(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, value) => value.as_ref().clone(),
+        other => other.clone(),
+    }
 }
 
 /// Fields of a state.

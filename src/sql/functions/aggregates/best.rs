@@ -12,6 +12,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::super::arrays::function::{Types, list_of};
 use super::super::arrays::lists::{Lists, keys};
+use super::groups::Pick;
 use super::{Aggregate, Spec, bytes, column, one_array};
 
 /// Trino's limit for n.
@@ -20,8 +21,22 @@ const MOST: i64 = 10_000;
 /// The functions of this file.
 pub(super) fn aggregate() -> Vec<AggregateUDF> {
     vec![
-        Aggregate::udaf("max_by", "max_by(V, K), max_by(V, K, bigint)", by_types, by_state, |spec| by(spec, true)),
-        Aggregate::udaf("min_by", "min_by(V, K), min_by(V, K, bigint)", by_types, by_state, |spec| by(spec, false)),
+        Aggregate::picking_udaf(
+            "max_by",
+            "max_by(V, K), max_by(V, K, bigint)",
+            by_types,
+            by_state,
+            |spec| by(spec, true),
+            |spec| (spec.takes.len() == 2).then_some(Pick::Largest),
+        ),
+        Aggregate::picking_udaf(
+            "min_by",
+            "min_by(V, K), min_by(V, K, bigint)",
+            by_types,
+            by_state,
+            |spec| by(spec, false),
+            |spec| (spec.takes.len() == 2).then_some(Pick::Smallest),
+        ),
         Aggregate::udaf("$max_n", "max(E, bigint)", n_types, n_state, |spec| n(spec, true)),
         Aggregate::udaf("$min_n", "min(E, bigint)", n_types, n_state, |spec| n(spec, false)),
     ]

@@ -9,12 +9,13 @@ use datafusion::scalar::ScalarValue;
 
 use super::super::arrays::function::Types;
 use super::Aggregate;
+use super::groups::Pick;
 
 /// The functions of this file.
 pub(super) fn aggregate() -> Vec<AggregateUDF> {
     ["arbitrary", "any_value"]
         .map(|name| {
-            Aggregate::udaf(
+            Aggregate::picking_udaf(
                 name,
                 "arbitrary(T), any_value(T)",
                 |given| match given {
@@ -23,6 +24,7 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
                 },
                 |spec| vec![spec.gives.clone()],
                 |spec| Ok(Box::new(First { value: ScalarValue::try_new_null(&spec.gives)? })),
+                |_| Some(Pick::First),
             )
         })
         .into()

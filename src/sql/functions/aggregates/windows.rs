@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, SortOptions};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions_window::{ntile, rank, row_number};
 use datafusion::logical_expr::function::{

@@ -202,7 +202,7 @@ fn combinations(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
         }
         let mut subset: Vec<usize> = (0..size).collect();
         loop {
-            if found.len() == MAX_COMBINATIONS {
+            if found.len() * size.max(1) >= MAX_COMBINATIONS {
                 return exec_err!("INVALID_FUNCTION_ARGUMENT: combinations exceed max size");
             }
             found.push(subset.clone());

@@ -19,8 +19,7 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
 
 fn types(given: &[DataType]) -> Option<Types> {
     let (array, texts) = given.split_first()?;
-    let element = element_of(array).filter(|element| !element.is_nested() || element.is_null())?;
-    if !(1..=2).contains(&texts.len()) || !texts.iter().all(is_varchar) {
+    if element_of(array)?.is_nested() || !(1..=2).contains(&texts.len()) || !texts.iter().all(is_varchar) {
         return None;
     }
     let takes = [&[array_of(array)?][..], &vec![DataType::Utf8; texts.len()]].concat();

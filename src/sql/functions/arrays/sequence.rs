@@ -86,7 +86,7 @@ fn sequence(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
                 .collect::<Result<Vec<_>>>()?;
             build(rows.into_iter(), gives, |values| {
                 let days = values.into_iter().map(|millis| i32::try_from(millis / MILLIS_A_DAY).unwrap_or_default());
-                Ok(Arc::new(days.collect::<PrimitiveArray<Date32Type>>()))
+                Ok(Arc::new(PrimitiveArray::<Date32Type>::from_iter_values(days)))
             })
         }
         time => {
@@ -98,7 +98,7 @@ fn sequence(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
             let rows = (0..starts.len())
                 .map(|row| Some((value(starts, row)?, value(stops, row)?, interval(steps, row)?)));
             build(rows, gives, |values| {
-                let times: PrimitiveArray<TimestampMillisecondType> = values.into_iter().collect();
+                let times = PrimitiveArray::<TimestampMillisecondType>::from_iter_values(values);
                 Ok(cast(&times, time)?)
             })
         }

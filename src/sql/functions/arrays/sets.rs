@@ -1,6 +1,7 @@
 //! Arrays as sets and in order: `array_distinct`, `array_union`, `array_position`, `array_max` …
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt64Array};
@@ -24,12 +25,8 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
         Function::udf("array_position", "array_position(array(T), T)", position_types, array_position),
         Function::udf("array_remove", "array_remove(array(E), E)", remove_types, array_remove),
         Function::udf("array_union", "array_union(array(E), array(E))", two_types, array_union),
-        Function::udf("array_intersect", "array_intersect(array(E), array(E))", two_types, |args, gives| {
-            overlap(args, gives, true)
-        }),
-        Function::udf("array_except", "array_except(array(E), array(E))", two_types, |args, gives| {
-            overlap(args, gives, false)
-        }),
+        Function::udf("array_intersect", "array_intersect(array(E), array(E))", two_types, array_intersect),
+        Function::udf("array_except", "array_except(array(E), array(E))", two_types, array_except),
         Function::udf("arrays_overlap", "arrays_overlap(array(E), array(E))", test_types, arrays_overlap),
         Function::udf("contains_sequence", "contains_sequence(array(T), array(T))", test_types, contains_sequence),
         Function::udf("array_histogram", "array_histogram(array(T))", histogram_types, array_histogram),
@@ -165,8 +162,23 @@ fn array_union(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     picks.finish(&[&left.values, &right.values], gives)
 }
 
-/// The distinct elements of the left array that are in the right one, or that are not.
-fn overlap(args: &[ArrayRef], gives: &DataType, wanted: bool) -> Result<ArrayRef> {
+/// In the order of the longer array, as in Trino.
+fn array_intersect(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
+    choose(args, gives, |left, right| {
+        if left.len() < right.len() { (right, left, true) } else { (left, right, true) }
+    })
+}
+
+fn array_except(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
+    choose(args, gives, |left, right| (left, right, false))
+}
+
+/// The distinct elements of one array that are in the other, or that are not. `sides` says which is which.
+fn choose(
+    args: &[ArrayRef],
+    gives: &DataType,
+    sides: fn(Range<usize>, Range<usize>) -> (Range<usize>, Range<usize>, bool),
+) -> Result<ArrayRef> {
     let (left, right) = (Lists::new(&args[0])?, Lists::new(&args[1])?);
     let (keys, begins) = keys(&[Arc::clone(&left.values), Arc::clone(&right.values)])?;
     let mut picks = Picks::default();
@@ -176,16 +188,17 @@ fn overlap(args: &[ArrayRef], gives: &DataType, wanted: bool) -> Result<ArrayRef
             picks.end_null();
             continue;
         };
+        let (from, other, wanted) = sides(left, right.start + begins[1]..right.end + begins[1]);
         others.clear();
         seen.clear();
-        others.extend(right.map(|element| keys.row(begins[1] + element)));
-        picks.extend(left.filter(|&element| {
+        others.extend(other.map(|element| keys.row(element)));
+        picks.extend(from.filter(|&element| {
             let key = keys.row(element);
             others.contains(&key) == wanted && seen.insert(key)
         }));
         picks.end_row();
     }
-    picks.finish(&[&left.values], gives)
+    picks.finish(&[&left.values, &right.values], gives)
 }
 
 /// Whether they have an element in common. NULL if they have none, and one of them has a NULL.

@@ -175,6 +175,7 @@ async fn arrays_are_sets_that_keep_the_order() {
         ("array_union(ARRAY['a'], ARRAY['a','c',NULL])", "[a, c, NULL]"),
         ("array_union(ARRAY[1], ARRAY[CAST(1 AS int), 2])", "[1, 2]"),
         ("array_intersect(ARRAY['a','b','b',NULL], ARRAY[NULL,'b','z'])", "[b, NULL]"),
+        ("array_intersect(ARRAY['a','b'], ARRAY['b','c','a'])", "[b, a]"),
         ("array_except(ARRAY['a','a','b',NULL], ARRAY['b'])", "[a, NULL]"),
         ("array_except(ARRAY['a'], make_array())", "[a]"),
         ("array_remove(ARRAY['a',NULL,'b','a'], 'a')", "[NULL, b]"),

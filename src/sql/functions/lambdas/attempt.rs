@@ -108,8 +108,17 @@ impl Rows<'_> {
 
 /// Trino's TRY forgives these classes of errors, and no others.
 fn is_swallowed(error: &DataFusionError) -> bool {
-    const CLASSES: [&str; 4] =
-        ["DIVISION_BY_ZERO", "INVALID_CAST_ARGUMENT", "INVALID_FUNCTION_ARGUMENT", "NUMERIC_VALUE_OUT_OF_RANGE"];
+    const CLASSES: [&str; 9] = [
+        "DIVISION_BY_ZERO",
+        "INVALID_CAST_ARGUMENT",
+        "INVALID_FUNCTION_ARGUMENT",
+        "INVALID_JSON_LITERAL",
+        "JSON_INPUT_CONVERSION_ERROR",
+        "JSON_OUTPUT_CONVERSION_ERROR",
+        "JSON_VALUE_RESULT_ERROR",
+        "NUMERIC_VALUE_OUT_OF_RANGE",
+        "PATH_EVALUATION_ERROR",
+    ];
     match error.find_root() {
         DataFusionError::Execution(message) => CLASSES.iter().any(|class| message.starts_with(class)),
         DataFusionError::ArrowError(error, _) => matches!(
