@@ -171,10 +171,10 @@ impl AggregateUDFImpl for Aggregate {
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         let spec = spec(&args);
-        match (self.pick)(&spec) {
-            Some(pick) => groups::groups(pick, &spec.takes),
-            None => internal_err!("{} has no accumulator for groups", self.name),
+        if let Some(pick) = (self.pick)(&spec) {
+            return groups::groups(pick, &spec.takes);
         }
+        internal_err!("{} has no accumulator for groups", self.name)
     }
 }
 

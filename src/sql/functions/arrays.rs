@@ -18,5 +18,6 @@ pub(super) use rows::{align, columns_of};
 
 /// The functions of these files.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
-    [access::scalar(), edit::scalar(), join::scalar(), rows::scalar(), sequence::scalar(), sets::scalar()].concat()
+    [access::scalar(), edit::scalar(), join::scalar(), rows::scalar(), sequence::scalar(), sets::scalar()]
+        .concat()
 }

@@ -3,14 +3,13 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt64Array, new_empty_array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt64Array, new_empty_array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
-    HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda,
-    Volatility,
+    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
+    HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -37,6 +36,9 @@ pub(super) fn higher_order() -> Vec<HigherOrderUDF> {
 /// Built-in functions whose place ours take: a plain function would hide one with lambdas of the same name.
 pub(super) const REPLACED: [&str; 1] = ["array_sort"];
 
+/// The types of the parameters of each lambda.
+type Parameters = Vec<Vec<DataType>>;
+
 /// A function with lambdas, whose types follow from those of its values and of what its lambdas give.
 #[derive(Debug)]
 struct Lambdas {
@@ -48,7 +50,7 @@ struct Lambdas {
     /// The types to which the values are cast before the lambdas are looked at.
     values: fn(&[DataType]) -> Option<Vec<DataType>>,
     /// The types of each lambda's parameters. A lambda of which it is not known yet gives None.
-    parameters: fn(&[DataType], &[Option<DataType>]) -> Option<Vec<Vec<DataType>>>,
+    parameters: fn(&[DataType], &[Option<DataType>]) -> Option<Parameters>,
     /// The type of the result.
     gives: fn(&[DataType], &[DataType]) -> Option<DataType>,
     run: fn(&Call) -> Result<ArrayRef>,
@@ -61,12 +63,21 @@ impl Lambdas {
         expected: &'static str,
         shape: &'static str,
         values: fn(&[DataType]) -> Option<Vec<DataType>>,
-        parameters: fn(&[DataType], &[Option<DataType>]) -> Option<Vec<Vec<DataType>>>,
+        parameters: fn(&[DataType], &[Option<DataType>]) -> Option<Parameters>,
         gives: fn(&[DataType], &[DataType]) -> Option<DataType>,
         run: fn(&Call) -> Result<ArrayRef>,
     ) -> HigherOrderUDF {
         let signature = HigherOrderSignature::user_defined(Volatility::Immutable);
-        HigherOrderUDF::new_from_impl(Self { name, expected, shape, values, parameters, gives, run, signature })
+        HigherOrderUDF::new_from_impl(Self {
+            name,
+            expected,
+            shape,
+            values,
+            parameters,
+            gives,
+            run,
+            signature,
+        })
     }
 
     fn unexpected(&self, values: &[DataType]) -> datafusion::common::DataFusionError {
@@ -112,16 +123,24 @@ impl HigherOrderUDFImpl for Lambdas {
         _: usize,
         fields: &[ValueOrLambda<FieldRef, Option<FieldRef>>],
     ) -> Result<LambdaParametersProgress> {
-        let shape: String = fields.iter().map(|field| if matches!(field, ValueOrLambda::Value(_)) { 'v' } else { 'l' }).collect();
+        let shape: String = fields
+            .iter()
+            .map(|field| if matches!(field, ValueOrLambda::Value(_)) { 'v' } else { 'l' })
+            .collect();
         let (values, outputs) = split(fields);
-        let outputs: Vec<_> = outputs.into_iter().map(|output| output.as_ref().map(|field| field.data_type().clone())).collect();
+        let outputs: Vec<_> = outputs
+            .into_iter()
+            .map(|output| output.as_ref().map(|field| field.data_type().clone()))
+            .collect();
         if !self.shape.split(' ').any(|known| known == shape) {
             return Err(self.unexpected(&values));
         }
         let parameters = (self.parameters)(&values, &outputs).ok_or_else(|| self.unexpected(&values))?;
         let parameters = parameters
             .into_iter()
-            .map(|types| types.into_iter().map(|data_type| Arc::new(Field::new("", data_type, true))).collect())
+            .map(|types| {
+                types.into_iter().map(|data_type| Arc::new(Field::new("", data_type, true))).collect()
+            })
             .collect();
         Ok(LambdaParametersProgress::Complete(parameters))
     }
@@ -187,18 +206,24 @@ impl Call<'_> {
             return Ok(new_empty_array(field.data_type()));
         }
         let closures: Vec<_> = parameters.iter().map(|column| || Ok(Arc::clone(column))).collect();
-        let closures: Vec<&dyn Fn() -> Result<ArrayRef>> = closures.iter().map(|closure| closure as _).collect();
-        let value = self.lambda(at)?.evaluate(&closures, |captured| Ok(take_arrays(captured, rows, None)?))?;
+        let closures: Vec<&dyn Fn() -> Result<ArrayRef>> =
+            closures.iter().map(|closure| closure as _).collect();
+        let value =
+            self.lambda(at)?.evaluate(&closures, |captured| Ok(take_arrays(captured, rows, None)?))?;
         value.into_array(rows.len())
     }
 
     /// The same, of a lambda that says yes or no.
-    fn test(&self, at: usize, parameters: &[ArrayRef], rows: &UInt64Array) -> Result<arrow::array::BooleanArray> {
+    fn test(&self, at: usize, parameters: &[ArrayRef], rows: &UInt64Array) -> Result<BooleanArray> {
         let answers = self.evaluate(at, parameters, rows)?;
-        let answers = if answers.data_type() == &DataType::Boolean { answers } else { cast(&answers, &DataType::Boolean)? };
-        match answers.as_any().downcast_ref() {
-            Some(answers) => Ok(arrow::array::BooleanArray::clone(answers)),
-            None => exec_err!("TYPE_MISMATCH: a lambda that gives a boolean is expected"),
+        let answers = if answers.data_type() == &DataType::Boolean {
+            answers
+        } else {
+            cast(&answers, &DataType::Boolean)?
+        };
+        match answers.as_boolean_opt() {
+            Some(answers) => Ok(answers.clone()),
+            _ => exec_err!("TYPE_MISMATCH: a lambda that gives a boolean is expected"),
         }
     }
 }

@@ -11,7 +11,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::{HashMap, Result, exec_err, internal_datafusion_err, internal_err};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::arrays::function::{Function, Types, array_of, common, element_of, list_of, map_of, row_of, sides_of};
+use super::arrays::function::{
+    Function, Types, array_of, common, element_of, list_of, map_of, row_of, sides_of,
+};
 use super::arrays::lists::{Lists, Picks, keys, lists};
 use super::arrays::{columns_of, text};
 
@@ -22,11 +24,20 @@ mod tests;
 pub(super) fn scalar() -> Vec<ScalarUDF> {
     vec![
         Function::udf("$map", "map(), map(array(K), array(V))", map_types, map),
-        Function::udf("map_keys", "map_keys(map(K,V))", keys_types, |args, gives| side(&args[0], gives, true)),
-        Function::udf("map_values", "map_values(map(K,V))", values_types, |args, gives| side(&args[0], gives, false)),
+        Function::udf("map_keys", "map_keys(map(K,V))", keys_types, |args, gives| {
+            side(&args[0], gives, true)
+        }),
+        Function::udf("map_values", "map_values(map(K,V))", values_types, |args, gives| {
+            side(&args[0], gives, false)
+        }),
         Function::udf("map_entries", "map_entries(map(K,V))", entries_types, map_entries),
         Function::udf("map_from_entries", "map_from_entries(array(row(K,V)))", from_types, map_from_entries),
-        Function::udf("multimap_from_entries", "multimap_from_entries(array(row(K,V)))", multimap_types, multimap_from_entries),
+        Function::udf(
+            "multimap_from_entries",
+            "multimap_from_entries(array(row(K,V)))",
+            multimap_types,
+            multimap_from_entries,
+        ),
         Function::udf("map_concat", "map_concat(map(K,V), map(K,V), …)", concat_types, map_concat),
     ]
 }
@@ -61,7 +72,9 @@ impl Maps {
 
     /// Which entries a row has. None: the map is NULL.
     pub(super) fn row(&self, row: usize) -> Option<Range<usize>> {
-        self.map.is_valid(row).then(|| offset(&self.map, row) - self.first..offset(&self.map, row + 1) - self.first)
+        self.map
+            .is_valid(row)
+            .then(|| offset(&self.map, row) - self.first..offset(&self.map, row + 1) - self.first)
     }
 
     /// All rows in order.
@@ -99,7 +112,11 @@ pub(super) fn maps(
         .iter()
         .zip(fields)
         .map(|(column, field)| {
-            if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { Ok(cast(column, field.data_type())?) }
+            if column.data_type() == field.data_type() {
+                Ok(Arc::clone(column))
+            } else {
+                Ok(cast(column, field.data_type())?)
+            }
         })
         .collect::<Result<Vec<_>>>()?;
     let rows = StructArray::try_new_with_length(fields.clone(), columns, None, length)?;
@@ -120,7 +137,10 @@ pub(super) fn check_keys(keys: &ArrayRef, lengths: &[usize], what: &str) -> Resu
         seen.clear();
         for entry in begun..begun + length {
             if !seen.insert(rows.row(entry)) {
-                return exec_err!("INVALID_FUNCTION_ARGUMENT: {what} ({}) are not allowed", text(keys, entry)?);
+                return exec_err!(
+                    "INVALID_FUNCTION_ARGUMENT: {what} ({}) are not allowed",
+                    text(keys, entry)?
+                );
             }
         }
         begun += length;

@@ -8,8 +8,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature,
-    Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
@@ -51,7 +50,9 @@ impl AggregateUDFImpl for Average {
             [decimal @ DataType::Decimal128(..)] => Ok(vec![decimal.clone()]),
             [number] if number.is_numeric() || number.is_null() => Ok(vec![DataType::Float64]),
             [interval @ (DataType::Interval(_) | DataType::Duration(_))] => Ok(vec![interval.clone()]),
-            _ => Err(unexpected(self.name(), given, "avg(double), avg(bigint), avg(real), avg(decimal(p,s))")),
+            _ => {
+                Err(unexpected(self.name(), given, "avg(double), avg(bigint), avg(real), avg(decimal(p,s))"))
+            }
         }
     }
 
@@ -116,7 +117,8 @@ impl Exact {
     fn add(&mut self, decimals: &ArrayRef, sign: i128) -> Result<()> {
         for value in decimals.as_primitive::<Decimal128Type>().iter().flatten() {
             let sum = value.checked_mul(sign).and_then(|value| self.sum.checked_add(value));
-            self.sum = sum.ok_or_else(|| exec_datafusion_err!("NUMERIC_VALUE_OUT_OF_RANGE: Decimal overflow"))?;
+            self.sum =
+                sum.ok_or_else(|| exec_datafusion_err!("NUMERIC_VALUE_OUT_OF_RANGE: Decimal overflow"))?;
         }
         Ok(())
     }
@@ -164,6 +166,6 @@ impl Accumulator for Exact {
     }
 
     fn size(&self) -> usize {
-        std::mem::size_of_val(self)
+        size_of_val(self)
     }
 }

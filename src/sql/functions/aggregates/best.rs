@@ -1,6 +1,5 @@
 //! `max_by`, `min_by`, and the n largest or smallest: `max(x, n)`.
 
-use std::mem::size_of_val;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -37,8 +36,8 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
             |spec| by(spec, false),
             |spec| (spec.takes.len() == 2).then_some(Pick::Smallest),
         ),
-        Aggregate::udaf("$max_n", "max(E, bigint)", n_types, n_state, |spec| n(spec, true)),
-        Aggregate::udaf("$min_n", "min(E, bigint)", n_types, n_state, |spec| n(spec, false)),
+        Aggregate::udaf("$max_n", "max(E, bigint)", n_types, n_state, |spec| Ok(n(spec, true))),
+        Aggregate::udaf("$min_n", "min(E, bigint)", n_types, n_state, |spec| Ok(n(spec, false))),
     ]
 }
 
@@ -80,9 +79,9 @@ fn n_state(spec: &Spec) -> Vec<DataType> {
     many_state(&[spec.takes[0].clone(), spec.takes[0].clone()])
 }
 
-fn n(spec: &Spec, largest: bool) -> Result<Box<dyn Accumulator>> {
+fn n(spec: &Spec, largest: bool) -> Box<dyn Accumulator> {
     let value = spec.takes[0].clone();
-    Ok(many(&[value.clone(), value], largest, true))
+    many(&[value.clone(), value], largest, true)
 }
 
 /// The value beside the largest or smallest key. Keys that are NULL do not count.
@@ -100,13 +99,18 @@ impl Accumulator for Best {
         let (ranks, _) = keys(std::slice::from_ref(&values[1]))?;
         let nulls = values[1].logical_nulls();
         let mut best: Option<usize> = None;
-        for row in (0..values[1].len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))) {
+        for row in (0..values[1].len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)))
+        {
             let rank = ranks.row(row);
             let better = match best {
                 Some(best) if self.largest => rank > ranks.row(best),
                 Some(best) => rank < ranks.row(best),
                 None => self.rank.as_ref().is_none_or(|known| {
-                    if self.largest { rank.as_ref() > known.as_slice() } else { rank.as_ref() < known.as_slice() }
+                    if self.largest {
+                        rank.as_ref() > known.as_slice()
+                    } else {
+                        rank.as_ref() < known.as_slice()
+                    }
                 }),
             };
             if better {
@@ -174,7 +178,9 @@ impl Many {
         let counts = counts.as_primitive::<Int64Type>();
         if let (None, Some(count)) = (self.count, counts.iter().flatten().next()) {
             if count <= 0 || count > MOST {
-                return exec_err!("INVALID_FUNCTION_ARGUMENT: the number of values must be from 1 to {MOST}: {count}");
+                return exec_err!(
+                    "INVALID_FUNCTION_ARGUMENT: the number of values must be from 1 to {MOST}: {count}"
+                );
             }
             self.count = usize::try_from(count).ok();
         }
@@ -185,10 +191,15 @@ impl Many {
         let Some(count) = self.count else { return Ok(()) };
         let (ranks, _) = keys(std::slice::from_ref(key_column))?;
         let nulls = key_column.logical_nulls();
-        for row in (0..key_column.len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))) {
+        for row in (0..key_column.len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)))
+        {
             let rank = ranks.row(row);
             let place = self.ranks.partition_point(|known| {
-                if self.largest { known.as_slice() >= rank.as_ref() } else { known.as_slice() <= rank.as_ref() }
+                if self.largest {
+                    known.as_slice() >= rank.as_ref()
+                } else {
+                    known.as_slice() <= rank.as_ref()
+                }
             });
             if place >= count {
                 continue;

@@ -32,7 +32,9 @@ impl Digest {
     fn compress(&mut self) {
         self.sort();
         let total: f64 = self.centroids.iter().map(|(_, weight)| weight).sum();
-        let scale = |quantile: f64| COMPRESSION / (2.0 * std::f64::consts::PI) * (2.0 * quantile.clamp(0.0, 1.0) - 1.0).asin();
+        let scale = |quantile: f64| {
+            COMPRESSION / (2.0 * std::f64::consts::PI) * (2.0 * quantile.clamp(0.0, 1.0) - 1.0).asin()
+        };
         let mut drawn: Vec<(f64, f64)> = Vec::new();
         let (mut before, mut lower) = (0.0, scale(0.0));
         for &(value, weight) in &self.centroids {

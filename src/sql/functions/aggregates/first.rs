@@ -1,7 +1,5 @@
 //! `arbitrary` and `any_value`: the first value that is not NULL.
 
-use std::mem::size_of_val;
-
 use arrow::array::{Array, ArrayRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Accumulator, AggregateUDF};

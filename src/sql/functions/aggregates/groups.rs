@@ -1,7 +1,5 @@
 //! `max_by`, `min_by` and `arbitrary` of many groups at once.
 
-use std::mem::size_of_val;
-
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
@@ -116,7 +114,8 @@ impl GroupsAccumulator for Picked {
                 self.winners[group] = Some(row);
             }
         }
-        let rows: Vec<_> = touched.iter().map(|&group| self.winners[group].take().unwrap_or_default()).collect();
+        let rows: Vec<_> =
+            touched.iter().map(|&group| self.winners[group].take().unwrap_or_default()).collect();
         let places: UInt64Array = rows.iter().map(|&row| row as u64).collect();
         let picked = self.values.convert_columns(&[take(&values[0], &places, None)?])?;
         for (at, (group, row)) in touched.into_iter().zip(rows).enumerate() {
@@ -147,7 +146,8 @@ impl GroupsAccumulator for Picked {
     /// Each row is a group of its own. One that is filtered out has no key.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let Some(filter) = filter else { return Ok(values.to_vec()) };
-        let kept: UInt64Array = filter.iter().enumerate().map(|(row, kept)| (kept == Some(true)).then_some(row as u64)).collect();
+        let kept: UInt64Array =
+            filter.iter().enumerate().map(|(row, kept)| (kept == Some(true)).then_some(row as u64)).collect();
         values.iter().map(|column| Ok(take(column, &kept, None)?)).collect()
     }
 

@@ -84,7 +84,11 @@ impl AggregateUDFImpl for ListAgg {
             None => String::new(),
             Some(expression) => match expression.downcast_ref::<Literal>().map(Literal::value) {
                 Some(ScalarValue::Utf8(Some(separator))) => separator.clone(),
-                _ => return exec_err!("INVALID_FUNCTION_ARGUMENT: the separator of listagg must be a constant"),
+                _ => {
+                    return exec_err!(
+                        "INVALID_FUNCTION_ARGUMENT: the separator of listagg must be a constant"
+                    );
+                }
             },
         };
         let extra = args.exprs.len() - 1;

@@ -1,6 +1,5 @@
 //! Aggregates that give maps: `histogram`, `map_agg`, `multimap_agg`, `map_union`, `approx_most_frequent`.
 
-use std::mem::size_of_val;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
@@ -24,8 +23,12 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
     vec![
         Aggregate::udaf("histogram", "histogram(K)", histogram_types, state, |spec| keyed(spec, Kind::Count)),
         Aggregate::udaf("map_agg", "map_agg(K, V)", map_types, state, |spec| keyed(spec, Kind::First)),
-        Aggregate::udaf("multimap_agg", "multimap_agg(K, V)", multimap_types, state, |spec| keyed(spec, Kind::All)),
-        Aggregate::udaf("map_union", "map_union(map(K,V))", union_types, state, |spec| keyed(spec, Kind::Union)),
+        Aggregate::udaf("multimap_agg", "multimap_agg(K, V)", multimap_types, state, |spec| {
+            keyed(spec, Kind::All)
+        }),
+        Aggregate::udaf("map_union", "map_union(map(K,V))", union_types, state, |spec| {
+            keyed(spec, Kind::Union)
+        }),
         Aggregate::udaf(
             "approx_most_frequent",
             "approx_most_frequent(bigint, T, bigint)",
@@ -116,7 +119,11 @@ struct Keyed {
 
 impl std::fmt::Debug for Keyed {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Keyed").field("kind", &self.kind).field("keys", &self.keys).finish_non_exhaustive()
+        formatter
+            .debug_struct("Keyed")
+            .field("kind", &self.kind)
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,16 +138,15 @@ impl Keyed {
         let nulls = column.logical_nulls();
         for row in (0..column.len()).filter(|&row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))) {
             let key = rows.row(row);
-            let place = match self.places.get(key.as_ref()) {
-                Some(&place) => place,
-                None => {
-                    let place = self.keys.len();
-                    self.places.insert(key.as_ref().into(), place);
-                    self.keys.push(ScalarValue::try_from_array(column, row)?.compacted());
-                    self.counts.push(0);
-                    self.values.push(Vec::new());
-                    place
-                }
+            let place = if let Some(&place) = self.places.get(key.as_ref()) {
+                place
+            } else {
+                let place = self.keys.len();
+                self.places.insert(key.as_ref().into(), place);
+                self.keys.push(ScalarValue::try_from_array(column, row)?.compacted());
+                self.counts.push(0);
+                self.values.push(Vec::new());
+                place
             };
             each(self, place, row)?;
         }
@@ -188,7 +194,9 @@ impl Accumulator for Keyed {
                 let buckets = values[0].as_primitive::<Int64Type>().iter().flatten().next();
                 self.buckets = self.buckets.or(buckets);
                 if self.buckets.is_some_and(|buckets| buckets < 2) {
-                    return exec_err!("INVALID_FUNCTION_ARGUMENT: approx_most_frequent bucket count must be greater than one");
+                    return exec_err!(
+                        "INVALID_FUNCTION_ARGUMENT: approx_most_frequent bucket count must be greater than one"
+                    );
                 }
                 self.add(&values[1], |this, place, _| {
                     this.counts[place] += 1;
@@ -201,7 +209,10 @@ impl Accumulator for Keyed {
                     return self.add_values(&maps.keys, &maps.values);
                 }
                 for entries in maps.rows().flatten() {
-                    let (keys, values) = (maps.keys.slice(entries.start, entries.len()), maps.values.slice(entries.start, entries.len()));
+                    let (keys, values) = (
+                        maps.keys.slice(entries.start, entries.len()),
+                        maps.values.slice(entries.start, entries.len()),
+                    );
                     self.add_values(&keys, &values)?;
                 }
                 Ok(())

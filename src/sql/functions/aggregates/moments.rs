@@ -1,7 +1,5 @@
 //! `geometric_mean`, `skewness`, `kurtosis`, `entropy`: aggregates that a few sums are enough for.
 
-use std::mem::size_of_val;
-
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, exec_err};
@@ -20,10 +18,10 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
         moments("skewness", "skewness(double)", |_| Ok(Box::new(Moments::new(skewness)))),
         moments("kurtosis", "kurtosis(double)", |_| Ok(Box::new(Moments::new(kurtosis)))),
         Aggregate::udaf("geometric_mean", "geometric_mean(double)", types, two_sums, |_| {
-            Ok(Box::new(Sums { sums: [0.0; 2], add: logarithm, give: geometric_mean }))
+            Ok(Box::new(Sums { both: [0.0; 2], add: |value| Ok([value.ln(), 1.0]), give: geometric_mean }))
         }),
         Aggregate::udaf("entropy", "entropy(bigint)", types, two_sums, |_| {
-            Ok(Box::new(Sums { sums: [0.0; 2], add: weighted_logarithm, give: entropy }))
+            Ok(Box::new(Sums { both: [0.0; 2], add: weighted_logarithm, give: |sums| Some(entropy(sums)) }))
         }),
     ]
 }
@@ -41,14 +39,10 @@ fn two_sums(_: &super::Spec) -> Vec<DataType> {
 /// Two sums over the values.
 #[derive(Debug)]
 struct Sums {
-    sums: [f64; 2],
+    both: [f64; 2],
     /// What a value adds to them.
     add: fn(f64) -> Result<[f64; 2]>,
     give: fn([f64; 2]) -> Option<f64>,
-}
-
-fn logarithm(value: f64) -> Result<[f64; 2]> {
-    Ok([value.ln(), 1.0])
 }
 
 fn geometric_mean([logarithms, count]: [f64; 2]) -> Option<f64> {
@@ -63,29 +57,29 @@ fn weighted_logarithm(count: f64) -> Result<[f64; 2]> {
 }
 
 /// In bits.
-fn entropy([weighted, count]: [f64; 2]) -> Option<f64> {
-    Some(if count > 0.0 { ((count.ln() - weighted / count) / std::f64::consts::LN_2).max(0.0) } else { 0.0 })
+fn entropy([weighted, count]: [f64; 2]) -> f64 {
+    if count > 0.0 { ((count.ln() - weighted / count) / std::f64::consts::LN_2).max(0.0) } else { 0.0 }
 }
 
 impl Accumulator for Sums {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
             let added = (self.add)(value)?;
-            self.sums = [self.sums[0] + added[0], self.sums[1] + added[1]];
+            self.both = [self.both[0] + added[0], self.both[1] + added[1]];
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64((self.give)(self.sums)))
+        Ok(ScalarValue::Float64((self.give)(self.both)))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(self.sums.map(|sum| ScalarValue::Float64(Some(sum))).into())
+        Ok(self.both.map(|sum| ScalarValue::Float64(Some(sum))).into())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for (sum, states) in self.sums.iter_mut().zip(states) {
+        for (sum, states) in self.both.iter_mut().zip(states) {
             *sum += states.as_primitive::<Float64Type>().iter().flatten().sum::<f64>();
         }
         Ok(())
@@ -136,7 +130,8 @@ impl Moments {
         let [a2, a3, a4] = self.powers;
         let [b2, b3, b4] = other.powers;
         let second = a2 + b2 + delta.powi(2) * a * b / n;
-        let third = a3 + b3 + delta.powi(3) * a * b * (a - b) / n.powi(2) + 3.0 * delta * (a * b2 - b * a2) / n;
+        let third =
+            a3 + b3 + delta.powi(3) * a * b * (a - b) / n.powi(2) + 3.0 * delta * (a * b2 - b * a2) / n;
         let fourth = a4
             + b4
             + delta.powi(4) * a * b * (a * a - a * b + b * b) / n.powi(3)
@@ -167,7 +162,7 @@ impl Accumulator for Moments {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let columns: Vec<_> = states.iter().map(|state| state.as_primitive::<Float64Type>()).collect();
+        let columns: Vec<_> = states.iter().map(AsArray::as_primitive::<Float64Type>).collect();
         for row in 0..columns[0].len() {
             let [count, mean, second, third, fourth] = [0, 1, 2, 3, 4].map(|at| columns[at].value(row));
             self.merge(&Self { count, mean, powers: [second, third, fourth], give: self.give });

@@ -1,6 +1,5 @@
 //! `approx_percentile`.
 
-use std::mem::size_of_val;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
@@ -30,7 +29,7 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
                 gives: spec.gives.clone(),
                 weighted: spec.takes.len() > 2,
                 digest: Digest::default(),
-                percentiles: Vec::new(),
+                asked: Vec::new(),
             }))
         },
     )]
@@ -54,16 +53,18 @@ fn types(given: &[DataType]) -> Option<Types> {
     if ![weights, accuracy].into_iter().flatten().all(DataType::is_numeric) {
         return None;
     }
-    let (percentiles, gives) = match percentiles {
-        DataType::List(_) if element_of(percentiles)?.is_numeric() => (list_of(DataType::Float64), list_of(value.clone())),
+    let (asked, result) = match percentiles {
+        DataType::List(_) if element_of(percentiles)?.is_numeric() => {
+            (list_of(DataType::Float64), list_of(value.clone()))
+        }
         number if number.is_numeric() => (DataType::Float64, value.clone()),
         _ => return None,
     };
     let mut takes = vec![value];
     takes.extend(weights.map(|_| DataType::Float64));
-    takes.push(percentiles);
+    takes.push(asked);
     takes.extend(accuracy.map(|_| DataType::Float64));
-    Types::new(takes, gives)
+    Types::new(takes, result)
 }
 
 #[derive(Debug)]
@@ -71,12 +72,12 @@ struct Percentiles {
     gives: DataType,
     weighted: bool,
     digest: Digest,
-    percentiles: Vec<f64>,
+    asked: Vec<f64>,
 }
 
 impl Percentiles {
     fn set_percentiles(&mut self, column: &ArrayRef) -> Result<()> {
-        if !self.percentiles.is_empty() {
+        if !self.asked.is_empty() {
             return Ok(());
         }
         let asked: Vec<f64> = match column.data_type() {
@@ -96,7 +97,7 @@ impl Percentiles {
         if asked.iter().any(|percentile| !(0.0..=1.0).contains(percentile)) {
             return exec_err!("INVALID_FUNCTION_ARGUMENT: Percentile must be between 0 and 1");
         }
-        self.percentiles = asked;
+        self.asked = asked;
         Ok(())
     }
 }
@@ -123,13 +124,15 @@ impl Accumulator for Percentiles {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let value = element_of(&self.gives).unwrap_or(&self.gives).clone();
         let found: Option<Vec<f64>> =
-            self.percentiles.iter().map(|&percentile| self.digest.quantile(percentile)).collect();
+            self.asked.iter().map(|&percentile| self.digest.quantile(percentile)).collect();
         let Some(mut found) = found.filter(|found| !found.is_empty()) else {
             return ScalarValue::try_new_null(&self.gives);
         };
         if value.is_integer() {
             // As Java's Math.round.
-            found.iter_mut().for_each(|number| *number = (*number + 0.5).floor());
+            for number in &mut found {
+                *number = (*number + 0.5).floor();
+            }
         }
         let column: ArrayRef = Arc::new(Float64Array::from(found));
         let column = cast(&column, &value)?;
@@ -141,19 +144,24 @@ impl Accumulator for Percentiles {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let (values, weights): (Vec<_>, Vec<_>) = self.digest.centroids().iter().copied().unzip();
-        let columns = [values, weights, self.percentiles.clone()];
+        let columns = [values, weights, self.asked.clone()];
         Ok(columns.map(|numbers| one_array(&(Arc::new(Float64Array::from(numbers)) as ArrayRef))).into())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         self.set_percentiles(&states[2])?;
         let (values, weights) = (Lists::new(&states[0])?, Lists::new(&states[1])?);
-        let (values, weights) = (values.values.as_primitive::<Float64Type>(), weights.values.as_primitive::<Float64Type>());
-        values.values().iter().zip(weights.values()).for_each(|(&value, &weight)| self.digest.add(value, weight));
+        let (values, weights) =
+            (values.values.as_primitive::<Float64Type>(), weights.values.as_primitive::<Float64Type>());
+        values
+            .values()
+            .iter()
+            .zip(weights.values())
+            .for_each(|(&value, &weight)| self.digest.add(value, weight));
         Ok(())
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + size_of_val(self.digest.centroids()) + size_of_val(self.percentiles.as_slice())
+        size_of_val(self) + size_of_val(self.digest.centroids()) + size_of_val(self.asked.as_slice())
     }
 }

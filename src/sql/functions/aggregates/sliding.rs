@@ -1,7 +1,6 @@
 //! Aggregates over window frames that move on: what leaves the frame has to be forgotten.
 
 use std::collections::VecDeque;
-use std::mem::size_of_val;
 
 use arrow::array::ArrayRef;
 use datafusion::common::Result;
@@ -31,7 +30,7 @@ struct Frame {
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Frame").field("batches", &self.batches.len()).finish()
+        formatter.debug_struct("Frame").field("batches", &self.batches.len()).finish_non_exhaustive()
     }
 }
 

@@ -30,7 +30,11 @@ async fn aggregates_answer_for_all_and_for_groups() {
         ("bool_or(b)", "true", ["true", "true", "NULL"]),
         ("array_agg(s ORDER BY id)", "[x, y, NULL, z, x, NULL]", ["[x, y, NULL]", "[z, x]", "[NULL]"]),
         ("array_agg(DISTINCT s ORDER BY s)", "[x, y, z, NULL]", ["[x, y, NULL]", "[x, z]", "[NULL]"]),
-        ("array_agg(s ORDER BY id) FILTER (WHERE s IS NOT NULL)", "[x, y, z, x]", ["[x, y]", "[z, x]", "NULL"]),
+        (
+            "array_agg(s ORDER BY id) FILTER (WHERE s IS NOT NULL)",
+            "[x, y, z, x]",
+            ["[x, y]", "[z, x]", "NULL"],
+        ),
         ("listagg(s, ';' ORDER BY id)", "x;y;z;x", ["x;y", "z;x", "NULL"]),
         ("listagg(DISTINCT s, ';' ORDER BY s)", "x;y;z", ["x;y", "x;z", "NULL"]),
         ("listagg(s ORDER BY id DESC)", "xzyx", ["yx", "xz", "NULL"]),
@@ -60,7 +64,9 @@ async fn aggregates_answer_for_all_and_for_groups() {
             assert_eq!(rows, expected.collect::<Vec<_>>(), "{aggregate}");
         }
     }
-    let arbitrary = answers.rows("SELECT g, arbitrary(s) IN ('x', 'y', 'z'), any_value(n) > 0 FROM t GROUP BY g ORDER BY g").await;
+    let arbitrary = answers
+        .rows("SELECT g, arbitrary(s) IN ('x', 'y', 'z'), any_value(n) > 0 FROM t GROUP BY g ORDER BY g")
+        .await;
     assert_eq!(arbitrary, ["a true true", "b true true", "c NULL NULL"]);
     let top = answers.rows("SELECT cardinality(approx_most_frequent(2, s, 10)), element_at(approx_most_frequent(2, s, 10), 'x') FROM t").await;
     assert_eq!(top, ["2 2"]);
@@ -106,9 +112,7 @@ async fn aggregates_work_over_windows() {
 
 #[tokio::test]
 async fn moments_are_those_of_the_books() {
-    let answers = Answers::new()
-        .table("t", "SELECT * FROM (VALUES (1), (2), (3), (4), (10)) AS t(n)")
-        .await;
+    let answers = Answers::new().table("t", "SELECT * FROM (VALUES (1), (2), (3), (4), (10)) AS t(n)").await;
     let sql = "SELECT round(skewness(n), 9), round(kurtosis(n), 9), round(geometric_mean(n), 9), round(entropy(n), 9) FROM t";
     assert_eq!(answers.rows(sql).await, ["1.138419958 3.152 2.992555739 1.923219672"]);
 }

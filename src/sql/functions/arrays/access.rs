@@ -15,9 +15,11 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::function::{Function, Types, array_of, common, element_of, is_bigint, sides_of, type_name, unexpected};
-use super::lists::{Lists, keys};
 use super::super::maps::Maps;
+use super::function::{
+    Function, Types, array_of, common, element_of, is_bigint, sides_of, type_name, unexpected,
+};
+use super::lists::{Lists, keys};
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
@@ -28,7 +30,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
             element_types,
             element_at,
         ),
-        Function::udf("cardinality", "cardinality(array(E)), cardinality(map(K,V))", cardinality_types, cardinality),
+        Function::udf(
+            "cardinality",
+            "cardinality(array(E)), cardinality(map(K,V))",
+            cardinality_types,
+            cardinality,
+        ),
         ScalarUDF::from(Subscript { signature: Signature::user_defined(Volatility::Immutable) }),
         ScalarUDF::from(FieldOf { signature: Signature::user_defined(Volatility::Immutable) }),
     ]
@@ -88,19 +95,16 @@ fn place(at: i64, length: usize, strict: bool) -> Result<Option<usize>> {
 
 fn pick_value(map: &ArrayRef, key: &ArrayRef, strict: bool) -> Result<ArrayRef> {
     let maps = Maps::new(map)?;
-    let found = match (maps.keys.data_type(), key.data_type()) {
-        (DataType::Utf8, DataType::Utf8) => {
-            let (keys, key) = (maps.keys.as_string::<i32>(), key.as_string::<i32>());
-            find(&maps, key, |entry, row| keys.value(entry) == key.value(row))
-        }
-        _ => {
-            let (rows, begins) = keys(&[Arc::clone(&maps.keys), Arc::clone(key)])?;
-            find(&maps, key, |entry, row| rows.row(entry) == rows.row(begins[1] + row))
-        }
+    let texts = (maps.keys.as_string_opt::<i32>(), key.as_string_opt::<i32>());
+    let found = if let (Some(keys), Some(key)) = texts {
+        find(&maps, key, |entry, row| keys.value(entry) == key.value(row))
+    } else {
+        let (rows, begins) = keys(&[Arc::clone(&maps.keys), Arc::clone(key)])?;
+        find(&maps, key, |entry, row| rows.row(entry) == rows.row(begins[1] + row))
     };
     if strict
-        && let Some(row) = (0..found.len())
-            .find(|&row| found.is_null(row) && key.is_valid(row) && maps.row(row).is_some())
+        && let Some(row) =
+            (0..found.len()).find(|&row| found.is_null(row) && key.is_valid(row) && maps.row(row).is_some())
     {
         return exec_err!("INVALID_FUNCTION_ARGUMENT: Key not present in map: {}", text(key, row)?);
     }
@@ -185,14 +189,14 @@ impl ScalarUDFImpl for Subscript {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let given: Vec<_> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let gives = match given.first() {
+        let data_type = match given.first() {
             Some(DataType::Struct(fields)) => {
                 let at = args.scalar_arguments.get(1).copied().flatten();
                 fields[field_number(at, fields.len())?].data_type().clone()
             }
             _ => self.return_type(&given)?,
         };
-        Ok(Arc::new(Field::new(self.name(), gives, true)))
+        Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -236,7 +240,8 @@ fn child(rows: &ArrayRef, place: usize) -> Result<ArrayRef> {
     match rows.nulls() {
         None => Ok(Arc::clone(column)),
         Some(nulls) => {
-            let places: UInt64Array = nulls.iter().enumerate().map(|(row, valid)| valid.then_some(row as u64)).collect();
+            let places: UInt64Array =
+                nulls.iter().enumerate().map(|(row, valid)| valid.then_some(row as u64)).collect();
             Ok(take(column, &places, None)?)
         }
     }
@@ -254,14 +259,20 @@ impl FieldOf {
             return plan_err!("SYNTAX_ERROR: a field is named by a word");
         };
         let DataType::Struct(fields) = of else {
-            return plan_err!("TYPE_MISMATCH: Expression of type {} is not of type ROW: it has no field '{name}'", type_name(of));
+            return plan_err!(
+                "TYPE_MISMATCH: Expression of type {} is not of type ROW: it has no field '{name}'",
+                type_name(of)
+            );
         };
         fields
             .iter()
             .position(|field| field.name() == name)
             .or_else(|| fields.iter().position(|field| field.name().eq_ignore_ascii_case(name)))
             .ok_or_else(|| {
-                plan_datafusion_err!("COLUMN_NOT_FOUND: Column '{name}' cannot be resolved: no such field in {}", type_name(of))
+                plan_datafusion_err!(
+                    "COLUMN_NOT_FOUND: Column '{name}' cannot be resolved: no such field in {}",
+                    type_name(of)
+                )
             })
     }
 }

@@ -20,7 +20,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     vec![
         Function::udf("slice", "slice(array(E), bigint, bigint)", slice_types, slice),
         Function::udf("trim_array", "trim_array(array(E), bigint)", sized_types, trim_array),
-        Function::udf("reverse", "reverse(array(E)), reverse(varchar), reverse(varbinary)", reverse_types, reverse),
+        Function::udf(
+            "reverse",
+            "reverse(array(E)), reverse(varchar), reverse(varbinary)",
+            reverse_types,
+            reverse,
+        ),
         Function::udf("flatten", "flatten(array(array(E)))", flatten_types, flatten),
         Function::udf("repeat", "repeat(E, integer)", repeat_types, repeat),
         Function::udf("combinations", "combinations(array(E), bigint)", nested_types, combinations),
@@ -81,7 +86,9 @@ fn trim_array(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
         match usize::try_from(size) {
             Err(_) => return exec_err!("INVALID_FUNCTION_ARGUMENT: size must not be negative: {size}"),
             Ok(size) if size > length => {
-                return exec_err!("INVALID_FUNCTION_ARGUMENT: size must not exceed array cardinality {length}: {size}");
+                return exec_err!(
+                    "INVALID_FUNCTION_ARGUMENT: size must not exceed array cardinality {length}: {size}"
+                );
             }
             Ok(size) => picks.extend(elements.start..elements.end - size),
         }
@@ -103,13 +110,15 @@ fn reverse(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     match args[0].data_type() {
         DataType::Utf8 => {
             let texts = args[0].as_string::<i32>().iter();
-            let reversed: StringArray = texts.map(|text| text.map(|text| text.chars().rev().collect::<String>())).collect();
+            let reversed: StringArray =
+                texts.map(|text| text.map(|text| text.chars().rev().collect::<String>())).collect();
             Ok(Arc::new(reversed))
         }
         DataType::Binary => {
             let bytes = args[0].as_binary::<i32>().iter();
-            let reversed: BinaryArray =
-                bytes.map(|bytes| bytes.map(|bytes| bytes.iter().rev().copied().collect::<Vec<_>>())).collect();
+            let reversed: BinaryArray = bytes
+                .map(|bytes| bytes.map(|bytes| bytes.iter().rev().copied().collect::<Vec<_>>()))
+                .collect();
             Ok(Arc::new(reversed))
         }
         _ => {
@@ -132,7 +141,11 @@ fn reverse(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
 fn flatten_types(given: &[DataType]) -> Option<Types> {
     let [outer] = given else { return None };
     let inner = array_of(element_of(outer)?)?;
-    let outer = if matches!(element_of(outer), Some(DataType::List(_))) { outer.clone() } else { list_of(inner.clone()) };
+    let outer = if matches!(element_of(outer), Some(DataType::List(_))) {
+        outer.clone()
+    } else {
+        list_of(inner.clone())
+    };
     Types::new([outer], inner)
 }
 
@@ -155,8 +168,8 @@ fn flatten(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
 
 fn repeat_types(given: &[DataType]) -> Option<Types> {
     let [element, count] = given else { return None };
-    let gives = list_of(element.clone());
-    is_bigint(count).then(|| Types::new([element.clone(), DataType::Int64], gives))?
+    let array = list_of(element.clone());
+    is_bigint(count).then(|| Types::new([element.clone(), DataType::Int64], array))?
 }
 
 fn repeat(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
@@ -169,7 +182,9 @@ fn repeat(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
         }
         let count = counts.value(row);
         if count < 0 {
-            return exec_err!("INVALID_FUNCTION_ARGUMENT: count argument of repeat function must be greater than or equal to 0");
+            return exec_err!(
+                "INVALID_FUNCTION_ARGUMENT: count argument of repeat function must be greater than or equal to 0"
+            );
         }
         if count > MAX_REPEATED {
             return exec_err!(
@@ -207,7 +222,9 @@ fn combinations(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
             }
             found.push(subset.clone());
             // The first element that can move up without meeting the next one does, and those before it start again.
-            let Some(moved) = (0..size).find(|&at| subset[at] + 1 < subset.get(at + 1).copied().unwrap_or(length)) else {
+            let Some(moved) =
+                (0..size).find(|&at| subset[at] + 1 < subset.get(at + 1).copied().unwrap_or(length))
+            else {
                 return Ok(());
             };
             subset[moved] += 1;

@@ -19,7 +19,8 @@ pub(crate) struct Types {
 }
 
 impl Types {
-    /// Types that fit, for functions that end with it.
+    /// Types that fit.
+    #[allow(clippy::unnecessary_wraps)] // Functions that may find none end with it.
     pub(crate) fn new(takes: impl Into<Vec<DataType>>, gives: DataType) -> Option<Self> {
         Some(Self { takes: takes.into(), gives })
     }
@@ -100,11 +101,7 @@ impl ScalarUDFImpl for Function {
         let once = self.signature.volatility == Volatility::Immutable
             && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if once { 1 } else { args.number_rows };
-        let arrays = args
-            .args
-            .iter()
-            .map(|arg| arg.to_array(rows))
-            .collect::<Result<Vec<_>>>()?;
+        let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let array = (self.run)(&arrays, args.return_field.data_type())?;
         Ok(if once {
             ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)

@@ -31,17 +31,20 @@ fn array_join(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let lists = Lists::new(&args[0])?;
     let texts = varchar(&lists.values)?;
     let separators = args[1].as_string::<i32>();
-    let replacements = args.get(2).map(|replacements| replacements.as_string::<i32>());
+    let replacements = args.get(2).map(AsArray::as_string::<i32>);
     let mut joined = StringBuilder::with_capacity(lists.len(), texts.value_data().len());
     for (row, elements) in lists.rows().enumerate() {
-        let replacement = replacements.map(|replacements| replacements.is_valid(row).then(|| replacements.value(row)));
-        let Some(elements) = elements.filter(|_| separators.is_valid(row) && replacement != Some(None)) else {
+        let replacement =
+            replacements.map(|replacements| replacements.is_valid(row).then(|| replacements.value(row)));
+        let Some(elements) = elements.filter(|_| separators.is_valid(row) && replacement != Some(None))
+        else {
             joined.append_null();
             continue;
         };
         let mut first = true;
         for element in elements {
-            let text = if texts.is_valid(element) { Some(texts.value(element)) } else { replacement.flatten() };
+            let text =
+                if texts.is_valid(element) { Some(texts.value(element)) } else { replacement.flatten() };
             let Some(text) = text else { continue };
             if !first {
                 append(&mut joined, separators.value(row));

@@ -128,7 +128,7 @@ impl Picks {
 
     /// The arrays, with elements from columns laid one after the other.
     pub(crate) fn finish(self, columns: &[&ArrayRef], gives: &DataType) -> Result<ArrayRef> {
-        let columns: Vec<&dyn Array> = columns.iter().map(|column| column.as_ref()).collect();
+        let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
         let places = UInt64Array::from(self.places);
         let values = match columns.as_slice() {
             [column] => take(*column, &places, None)?,
@@ -165,5 +165,8 @@ pub(crate) fn lists(
 
 /// The error of a result beyond what a column can hold.
 pub(crate) fn too_large() -> DataFusionError {
-    exec_datafusion_err!("INVALID_FUNCTION_ARGUMENT: the arrays have more than {} elements together", i32::MAX)
+    exec_datafusion_err!(
+        "INVALID_FUNCTION_ARGUMENT: the arrays have more than {} elements together",
+        i32::MAX
+    )
 }

@@ -78,7 +78,8 @@ pub(crate) fn align(arrays: &[Lists]) -> Aligned {
         let elements: Option<Vec<_>> = arrays.iter().map(|array| array.row(row)).collect();
         let longest = elements.iter().flatten().map(ExactSizeIterator::len).max().unwrap_or(0);
         for (elements, places) in elements.iter().flatten().zip(&mut places) {
-            places.extend((0..longest).map(|at| (at < elements.len()).then_some((elements.start + at) as u64)));
+            places
+                .extend((0..longest).map(|at| (at < elements.len()).then_some((elements.start + at) as u64)));
         }
         lengths.push(longest);
         valid.push(elements.is_some());
@@ -93,7 +94,8 @@ pub(crate) fn columns_of(rows: &ArrayRef) -> Result<(Vec<ArrayRef>, Fields, Opti
     let columns = match rows.nulls() {
         None => rows.columns().to_vec(),
         Some(nulls) => {
-            let places: UInt64Array = nulls.iter().enumerate().map(|(row, valid)| valid.then_some(row as u64)).collect();
+            let places: UInt64Array =
+                nulls.iter().enumerate().map(|(row, valid)| valid.then_some(row as u64)).collect();
             rows.columns().iter().map(|column| Ok(take(column, &places, None)?)).collect::<Result<_>>()?
         }
     };

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray, PrimitiveArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit,
-    TimeUnit, TimestampMillisecondType,
+    DataType, Date32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit,
+    TimestampMillisecondType,
 };
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveDateTime};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
@@ -31,10 +29,10 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
 fn types(given: &[DataType]) -> Option<Types> {
     let interval = DataType::Interval(IntervalUnit::MonthDayNano);
     match given {
-        [start, stop] if is_bigint(start) && is_bigint(stop) => {
+        [start, until] if is_bigint(start) && is_bigint(until) => {
             Types::new([DataType::Int64, DataType::Int64], list_of(DataType::Int64))
         }
-        [start, stop, step] if is_bigint(start) && is_bigint(stop) && is_bigint(step) => {
+        [start, until, step] if is_bigint(start) && is_bigint(until) && is_bigint(step) => {
             Types::new([DataType::Int64, DataType::Int64, DataType::Int64], list_of(DataType::Int64))
         }
         [DataType::Date32, DataType::Date32] => {
@@ -54,49 +52,54 @@ fn types(given: &[DataType]) -> Option<Types> {
 fn sequence(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     match args[0].data_type() {
         DataType::Int64 => {
-            let (starts, stops) = (args[0].as_primitive::<Int64Type>(), args[1].as_primitive::<Int64Type>());
-            let steps = args.get(2).map(|steps| steps.as_primitive::<Int64Type>());
+            let (starts, untils) = (args[0].as_primitive::<Int64Type>(), args[1].as_primitive::<Int64Type>());
+            let steps = args.get(2).map(AsArray::as_primitive::<Int64Type>);
             let rows = (0..starts.len()).map(|row| {
                 let step = match steps {
                     Some(steps) => steps.is_valid(row).then(|| Step { months: 0, by: steps.value(row) }),
-                    None => Some(Step { months: 0, by: if stops.value(row) >= starts.value(row) { 1 } else { -1 } }),
+                    None => Some(Step {
+                        months: 0,
+                        by: if untils.value(row) >= starts.value(row) { 1 } else { -1 },
+                    }),
                 };
-                Some((value(starts, row)?, value(stops, row)?, step?))
+                Some((value(starts, row)?, value(untils, row)?, step?))
             });
             build(rows, gives, |values| Ok(Arc::new(Int64Array::from(values))))
         }
         DataType::Date32 => {
-            let (starts, stops) = (args[0].as_primitive::<Date32Type>(), args[1].as_primitive::<Date32Type>());
-            let steps = args.get(2).map(|steps| steps.as_primitive::<IntervalMonthDayNanoType>());
+            let (starts, untils) =
+                (args[0].as_primitive::<Date32Type>(), args[1].as_primitive::<Date32Type>());
+            let steps = args.get(2).map(AsArray::as_primitive::<IntervalMonthDayNanoType>);
             let rows = (0..starts.len())
                 .map(|row| {
-                    let (Some(start), Some(stop)) = (value(starts, row), value(stops, row)) else { return Ok(None) };
-                    let (start, stop) = (i64::from(start) * MILLIS_A_DAY, i64::from(stop) * MILLIS_A_DAY);
+                    let (Some(start), Some(until)) = (value(starts, row), value(untils, row)) else { return Ok(None) };
+                    let (start, until) = (i64::from(start) * MILLIS_A_DAY, i64::from(until) * MILLIS_A_DAY);
                     let step = match steps {
                         Some(steps) => interval(steps, row),
-                        None => Some(Step { months: 0, by: if stop >= start { MILLIS_A_DAY } else { -MILLIS_A_DAY } }),
+                        None => Some(Step { months: 0, by: if until >= start { MILLIS_A_DAY } else { -MILLIS_A_DAY } }),
                     };
                     match step {
                         Some(step) if step.by % MILLIS_A_DAY != 0 => exec_err!(
                             "INVALID_FUNCTION_ARGUMENT: sequence step must be a day interval if start and end values are dates"
                         ),
-                        step => Ok(step.map(|step| (start, stop, step))),
+                        step => Ok(step.map(|step| (start, until, step))),
                     }
                 })
                 .collect::<Result<Vec<_>>>()?;
             build(rows.into_iter(), gives, |values| {
-                let days = values.into_iter().map(|millis| i32::try_from(millis / MILLIS_A_DAY).unwrap_or_default());
+                let days =
+                    values.into_iter().map(|millis| i32::try_from(millis / MILLIS_A_DAY).unwrap_or_default());
                 Ok(Arc::new(PrimitiveArray::<Date32Type>::from_iter_values(days)))
             })
         }
         time => {
-            let (starts, stops) = (
+            let (starts, untils) = (
                 args[0].as_primitive::<TimestampMillisecondType>(),
                 args[1].as_primitive::<TimestampMillisecondType>(),
             );
             let steps = args[2].as_primitive::<IntervalMonthDayNanoType>();
             let rows = (0..starts.len())
-                .map(|row| Some((value(starts, row)?, value(stops, row)?, interval(steps, row)?)));
+                .map(|row| Some((value(starts, row)?, value(untils, row)?, interval(steps, row)?)));
             build(rows, gives, |values| {
                 let times = PrimitiveArray::<TimestampMillisecondType>::from_iter_values(values);
                 Ok(cast(&times, time)?)
@@ -105,7 +108,10 @@ fn sequence(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     }
 }
 
-fn value<T: arrow::datatypes::ArrowPrimitiveType>(array: &PrimitiveArray<T>, row: usize) -> Option<T::Native> {
+fn value<T: arrow::datatypes::ArrowPrimitiveType>(
+    array: &PrimitiveArray<T>,
+    row: usize,
+) -> Option<T::Native> {
     array.is_valid(row).then(|| array.value(row))
 }
 
@@ -135,7 +141,8 @@ impl Step {
 
 fn add_months(time: NaiveDateTime, months: i32) -> Option<NaiveDateTime> {
     let by = Months::new(months.unsigned_abs());
-    let date: NaiveDate = if months < 0 { time.date().checked_sub_months(by)? } else { time.date().checked_add_months(by)? };
+    let date: NaiveDate =
+        if months < 0 { time.date().checked_sub_months(by)? } else { time.date().checked_add_months(by)? };
     (date.year() < 10_000).then(|| date.and_time(time.time()))
 }
 
@@ -152,8 +159,8 @@ fn build(
     let (mut values, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let begun = values.len();
-        if let Some((start, stop, step)) = row {
-            entries(start, stop, step, &mut values)?;
+        if let Some((start, until, step)) = row {
+            entries(start, until, step, &mut values)?;
         }
         lengths.push(values.len() - begun);
         valid.push(row.is_some());
@@ -161,12 +168,12 @@ fn build(
     lists(array(values)?, &lengths, Some(valid.into()), gives)
 }
 
-fn entries(start: i64, stop: i64, step: Step, values: &mut Vec<i64>) -> Result<()> {
+fn entries(start: i64, until: i64, step: Step, values: &mut Vec<i64>) -> Result<()> {
     let sign = step.sign();
     if sign == 0 {
         return exec_err!("INVALID_FUNCTION_ARGUMENT: step must not be zero");
     }
-    if (sign > 0 && stop < start) || (sign < 0 && stop > start) {
+    if (sign > 0 && until < start) || (sign < 0 && until > start) {
         return exec_err!(
             "INVALID_FUNCTION_ARGUMENT: sequence stop value should be greater than or equal to start value \
              if step is greater than zero otherwise stop should be less than or equal to start"
@@ -174,7 +181,7 @@ fn entries(start: i64, stop: i64, step: Step, values: &mut Vec<i64>) -> Result<(
     }
     for count in 0.. {
         let Some(value) = step.after(start, count) else { return Ok(()) };
-        if (sign > 0 && value > stop) || (sign < 0 && value < stop) {
+        if (sign > 0 && value > until) || (sign < 0 && value < until) {
             return Ok(());
         }
         if count == MAX_ENTRIES {

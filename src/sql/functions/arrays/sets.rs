@@ -7,14 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt64Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
-use datafusion::common::Result;
 use datafusion::common::HashMap;
+use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::super::maps::maps;
 use super::count;
 use super::function::{Function, Types, array_of, common, element_of, list_of, map_of};
 use super::lists::{Lists, Picks, keys};
-use super::super::maps::maps;
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
@@ -28,7 +28,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
         Function::udf("array_intersect", "array_intersect(array(E), array(E))", two_types, array_intersect),
         Function::udf("array_except", "array_except(array(E), array(E))", two_types, array_except),
         Function::udf("arrays_overlap", "arrays_overlap(array(E), array(E))", test_types, arrays_overlap),
-        Function::udf("contains_sequence", "contains_sequence(array(T), array(T))", test_types, contains_sequence),
+        Function::udf(
+            "contains_sequence",
+            "contains_sequence(array(T), array(T))",
+            test_types,
+            contains_sequence,
+        ),
         Function::udf("array_histogram", "array_histogram(array(T))", histogram_types, array_histogram),
     ]
 }
@@ -96,10 +101,15 @@ fn extreme(array: &ArrayRef, largest: bool) -> Result<ArrayRef> {
     let places: UInt64Array = lists
         .rows()
         .map(|elements| {
-            let mut elements = elements.filter(|elements| !elements.clone().any(|element| lists.is_null(element)))?;
+            let mut elements =
+                elements.filter(|elements| !elements.clone().any(|element| lists.is_null(element)))?;
             let first = elements.next()?;
             let best = elements.fold(first, |best, element| {
-                let better = if largest { keys.row(element) > keys.row(best) } else { keys.row(element) < keys.row(best) };
+                let better = if largest {
+                    keys.row(element) > keys.row(best)
+                } else {
+                    keys.row(element) < keys.row(best)
+                };
                 if better { element } else { best }
             });
             Some(best as u64)
@@ -117,7 +127,8 @@ fn array_position(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
         .rows()
         .enumerate()
         .map(|(row, elements)| {
-            let mut elements = elements.filter(|_| wanted.as_ref().is_none_or(|nulls| nulls.is_valid(row)))?;
+            let mut elements =
+                elements.filter(|_| wanted.as_ref().is_none_or(|nulls| nulls.is_valid(row)))?;
             let wanted = keys.row(begins[1] + row);
             let found = elements.position(|element| keys.row(element) == wanted);
             Some(found.map_or(0, |found| count(found + 1)))
@@ -162,11 +173,18 @@ fn array_union(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
     picks.finish(&[&left.values, &right.values], gives)
 }
 
+/// Where the elements of an array are.
+type Elements = Range<usize>;
+
 /// In the order of the longer array, as in Trino.
 fn array_intersect(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
-    choose(args, gives, |left, right| {
-        if left.len() < right.len() { (right, left, true) } else { (left, right, true) }
-    })
+    choose(
+        args,
+        gives,
+        |left, right| {
+            if left.len() < right.len() { (right, left, true) } else { (left, right, true) }
+        },
+    )
 }
 
 fn array_except(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
@@ -177,7 +195,7 @@ fn array_except(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
 fn choose(
     args: &[ArrayRef],
     gives: &DataType,
-    sides: fn(Range<usize>, Range<usize>) -> (Range<usize>, Range<usize>, bool),
+    sides: fn(Elements, Elements) -> (Elements, Elements, bool),
 ) -> Result<ArrayRef> {
     let (left, right) = (Lists::new(&args[0])?, Lists::new(&args[1])?);
     let (keys, begins) = keys(&[Arc::clone(&left.values), Arc::clone(&right.values)])?;
@@ -240,9 +258,8 @@ fn contains_sequence(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
                 return Some(false);
             };
             Some((0..=last).any(|start| {
-                (0..sequence.len()).all(|at| {
-                    keys.row(array.start + start + at) == keys.row(begins[1] + sequence.start + at)
-                })
+                (0..sequence.len())
+                    .all(|at| keys.row(array.start + start + at) == keys.row(begins[1] + sequence.start + at))
             }))
         })
         .collect();

@@ -11,8 +11,8 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LambdaFunction, LambdaSyntax,
-    OneOrManyWithParens, visit_expressions_mut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LambdaFunction, LambdaSyntax, OneOrManyWithParens,
+    visit_expressions_mut,
 };
 
 /// Answers with the functions of these files, computed when the query is planned or when it runs.
@@ -46,7 +46,10 @@ impl Answers {
         let batch = self.run(sql).await.unwrap();
         let partitions = (0..3)
             .map(|partition| {
-                (0..batch.num_rows()).filter(|row| row % 3 == partition).map(|row| batch.slice(row, 1)).collect()
+                (0..batch.num_rows())
+                    .filter(|row| row % 3 == partition)
+                    .map(|row| batch.slice(row, 1))
+                    .collect()
             })
             .collect();
         let table = MemTable::try_new(batch.schema(), partitions).unwrap();
@@ -74,7 +77,7 @@ impl Answers {
     /// The rows of the answer, values beside each other.
     pub(in super::super) async fn rows(&self, sql: &str) -> Vec<String> {
         let batch = self.run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let columns: Vec<_> = batch.columns().iter().map(|column| texts(column)).collect();
+        let columns: Vec<_> = batch.columns().iter().map(texts).collect();
         (0..batch.num_rows())
             .map(|row| columns.iter().map(|column| column[row].as_str()).collect::<Vec<_>>().join(" "))
             .collect()
@@ -158,7 +161,10 @@ async fn elements_are_found_from_either_end() {
         ("element_at(ARRAY[1], 0)", "INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1"),
         ("\"$subscript\"(ARRAY[1], 0)", "INVALID_FUNCTION_ARGUMENT: SQL array indices start at 1"),
         ("\"$subscript\"(ARRAY[1], -1)", "INVALID_FUNCTION_ARGUMENT: Array subscript is negative: -1"),
-        ("\"$subscript\"(ARRAY[1,2], 3)", "Array subscript must be less than or equal to array length: 3 > 2"),
+        (
+            "\"$subscript\"(ARRAY[1,2], 3)",
+            "Array subscript must be less than or equal to array length: 3 > 2",
+        ),
         ("\"$field\"(\"$row\"(7), 'nope')", "COLUMN_NOT_FOUND: Column 'nope'"),
         ("cardinality('x')", "FUNCTION_NOT_FOUND: Unexpected parameters (varchar) for function cardinality."),
         ("element_at(ARRAY[1], 'x')", "FUNCTION_NOT_FOUND: Unexpected parameters (array(bigint), varchar)"),
@@ -198,7 +204,11 @@ async fn arrays_are_sets_that_keep_the_order() {
         ("array_histogram(ARRAY['a','b','a',NULL])", "{a: 2, b: 1}"),
     ])
     .await;
-    fails(&[("array_position(ARRAY[1], 'x')", "FUNCTION_NOT_FOUND: Unexpected parameters (array(bigint), varchar)")]).await;
+    fails(&[(
+        "array_position(ARRAY[1], 'x')",
+        "FUNCTION_NOT_FOUND: Unexpected parameters (array(bigint), varchar)",
+    )])
+    .await;
 }
 
 #[tokio::test]
@@ -231,12 +241,18 @@ async fn arrays_are_cut_turned_and_joined() {
         ("array_join(ARRAY[NULL], ',')", ""),
         ("array_join(ARRAY[true,false], '/')", "true/false"),
         ("array_join(ARRAY['a'], NULL)", "NULL"),
-        ("zip(ARRAY[1,2], ARRAY['1b',NULL,'3b'])", "[{field0: 1, field1: 1b}, {field0: 2, field1: NULL}, {field0: NULL, field1: 3b}]"),
+        (
+            "zip(ARRAY[1,2], ARRAY['1b',NULL,'3b'])",
+            "[{field0: 1, field1: 1b}, {field0: 2, field1: NULL}, {field0: NULL, field1: 3b}]",
+        ),
         ("sequence(1, 9, 4)", "[1, 5, 9]"),
         ("sequence(3, 1)", "[3, 2, 1]"),
         ("sequence(5, 5)", "[5]"),
         ("sequence(DATE '2026-01-30', DATE '2026-02-01')", "[2026-01-30, 2026-01-31, 2026-02-01]"),
-        ("sequence(DATE '2026-01-31', DATE '2026-04-01', INTERVAL '1' MONTH)", "[2026-01-31, 2026-02-28, 2026-03-31]"),
+        (
+            "sequence(DATE '2026-01-31', DATE '2026-04-01', INTERVAL '1' MONTH)",
+            "[2026-01-31, 2026-02-28, 2026-03-31]",
+        ),
         (
             "sequence(TIMESTAMP '2026-01-01 23:00:00', TIMESTAMP '2026-01-02 01:30:00', INTERVAL '1' HOUR)",
             "[2026-01-01T23:00:00, 2026-01-02T00:00:00, 2026-01-02T01:00:00]",

@@ -9,9 +9,8 @@ use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
-    HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda,
-    Volatility,
+    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
+    HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
 use super::null;
@@ -45,10 +44,10 @@ impl HigherOrderUDFImpl for Attempt {
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
-        match args.arg_fields {
-            [ValueOrLambda::Lambda(field)] => Ok(Arc::new(field.as_ref().clone().with_nullable(true))),
-            _ => plan_err!("SYNTAX_ERROR: TRY takes one expression"),
-        }
+        let [ValueOrLambda::Lambda(field)] = args.arg_fields else {
+            return plan_err!("SYNTAX_ERROR: TRY takes one expression");
+        };
+        Ok(Arc::new(field.as_ref().clone().with_nullable(true)))
     }
 
     /// What is tried must not be computed outside of it.

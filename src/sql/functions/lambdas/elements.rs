@@ -19,9 +19,15 @@ pub(super) fn higher_order() -> Vec<HigherOrderUDF> {
     vec![
         array("filter", "filter(array(T), function(T,boolean))", same, filter),
         array("transform", "transform(array(T), function(T,U))", transformed, transform),
-        array("any_match", "any_match(array(T), function(T,boolean))", answer, |call| matches(call, true, true)),
-        array("all_match", "all_match(array(T), function(T,boolean))", answer, |call| matches(call, false, false)),
-        array("none_match", "none_match(array(T), function(T,boolean))", answer, |call| matches(call, true, false)),
+        array("any_match", "any_match(array(T), function(T,boolean))", answer, |call| {
+            matches(call, true, true)
+        }),
+        array("all_match", "all_match(array(T), function(T,boolean))", answer, |call| {
+            matches(call, false, false)
+        }),
+        array("none_match", "none_match(array(T), function(T,boolean))", answer, |call| {
+            matches(call, true, false)
+        }),
         Lambdas::udf(
             "zip_with",
             "zip_with(array(T), array(U), function(T,U,R))",
@@ -53,6 +59,7 @@ fn answer(_: &[DataType], outputs: &[DataType]) -> Option<DataType> {
     is_boolean(&outputs[0]).then_some(DataType::Boolean)
 }
 
+#[allow(clippy::unnecessary_wraps)] // As others do.
 fn transformed(_: &[DataType], outputs: &[DataType]) -> Option<DataType> {
     Some(list_of(outputs[0].clone()))
 }
@@ -89,7 +96,8 @@ fn filter(call: &Call) -> Result<ArrayRef> {
 fn transform(call: &Call) -> Result<ArrayRef> {
     let array = Lists::new(&call.value(0)?)?;
     let (values, owners) = flat(&array)?;
-    let lengths: Vec<_> = array.rows().map(|elements| elements.map_or(0, |elements| elements.len())).collect();
+    let lengths: Vec<_> =
+        array.rows().map(|elements| elements.map_or(0, |elements| elements.len())).collect();
     lists(call.evaluate(1, &[values], &owners)?, &lengths, array.nulls().cloned(), call.gives())
 }
 

@@ -19,7 +19,12 @@ pub(super) fn higher_order() -> Vec<HigherOrderUDF> {
     vec![
         map("map_filter", "map_filter(map(K,V), function(K,V,boolean))", same, map_filter),
         map("transform_keys", "transform_keys(map(K1,V), function(K1,V,K2))", new_keys, transform_keys),
-        map("transform_values", "transform_values(map(K,V1), function(K,V1,V2))", new_values, transform_values),
+        map(
+            "transform_values",
+            "transform_values(map(K,V1), function(K,V1,V2))",
+            new_values,
+            transform_values,
+        ),
         Lambdas::udf(
             "map_zip_with",
             "map_zip_with(map(K,V1), map(K,V2), function(K,V1,V2,V3))",
@@ -85,7 +90,9 @@ fn map_filter(call: &Call) -> Result<ArrayRef> {
     for length in map.lengths() {
         let before = places.len();
         places.extend(
-            (begun..begun + length).filter(|&entry| kept.is_valid(entry) && kept.value(entry)).map(|entry| entry as u64),
+            (begun..begun + length)
+                .filter(|&entry| kept.is_valid(entry) && kept.value(entry))
+                .map(|entry| entry as u64),
         );
         lengths.push(places.len() - before);
         begun += length;
@@ -142,7 +149,8 @@ fn map_zip_with(call: &Call) -> Result<ArrayRef> {
         }
         lengths.push(key_places.len() - begun);
     }
-    let keys = take(&concat(&[left.keys.as_ref(), right.keys.as_ref()])?, &UInt64Array::from(key_places), None)?;
+    let keys =
+        take(&concat(&[left.keys.as_ref(), right.keys.as_ref()])?, &UInt64Array::from(key_places), None)?;
     let parameters = [
         Arc::clone(&keys),
         take(&left.values, &UInt64Array::from(left_places), None)?,

@@ -7,8 +7,8 @@ use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
-    HigherOrderUDF, HigherOrderUDFImpl, LambdaParametersProgress, ValueOrLambda, Volatility,
+    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature, HigherOrderUDF,
+    HigherOrderUDFImpl, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
 use super::super::arrays::function::{array_of, common, element_of, unexpected};
@@ -78,7 +78,10 @@ impl HigherOrderUDFImpl for Reduce {
         let element = element_of(array.data_type()).cloned().unwrap_or(DataType::Null);
         let made = merge.as_ref().map_or(initial.data_type(), |field| field.data_type());
         let state = state(initial.data_type(), made).ok_or_else(|| {
-            plan_datafusion_err!("TYPE_MISMATCH: the state of reduce starts as {} and becomes {made}", initial.data_type())
+            plan_datafusion_err!(
+                "TYPE_MISMATCH: the state of reduce starts as {} and becomes {made}",
+                initial.data_type()
+            )
         })?;
         let parameter = |data_type: &DataType| Arc::new(Field::new("", data_type.clone(), true));
         let merging = vec![parameter(&state), parameter(&element)];
@@ -105,7 +108,9 @@ impl HigherOrderUDFImpl for Reduce {
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs) -> Result<FieldRef> {
         match args.arg_fields {
-            [_, _, _, ValueOrLambda::Lambda(finish)] => Ok(Arc::new(finish.as_ref().clone().with_nullable(true))),
+            [_, _, _, ValueOrLambda::Lambda(finish)] => {
+                Ok(Arc::new(finish.as_ref().clone().with_nullable(true)))
+            }
             _ => Err(unexpected(self.name(), &[], EXPECTED)),
         }
     }
@@ -135,10 +140,15 @@ impl HigherOrderUDFImpl for Reduce {
             if going == 0 {
                 break;
             }
-            let elements: UInt64Array = rows[..going].iter().map(|&(.., start)| (start + step) as u64).collect();
+            let elements: UInt64Array =
+                rows[..going].iter().map(|&(.., start)| (start + step) as u64).collect();
             let elements = take(&array.values, &elements, None)?;
             let made = call.evaluate(2, &[states.slice(0, going), elements], &owners.slice(0, going))?;
-            states = if made.data_type() == initial.data_type() { made } else { cast(&made, initial.data_type())? };
+            states = if made.data_type() == initial.data_type() {
+                made
+            } else {
+                cast(&made, initial.data_type())?
+            };
         }
         done.reverse();
         let done: Vec<&dyn Array> = done.iter().map(AsRef::as_ref).collect();

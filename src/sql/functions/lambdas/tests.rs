@@ -11,7 +11,10 @@ async fn lambdas_go_over_elements() {
         ("transform(ARRAY['a','b'], x -> upper(x))", "[A, B]"),
         ("transform(ARRAY[1,NULL], x -> coalesce(x, 0) + 1)", "[2, 1]"),
         ("transform(ARRAY[1,2], x -> 'k')", "[k, k]"),
-        ("transform(ARRAY[ARRAY[1,2],ARRAY[3]], x -> transform(x, y -> y * cardinality(x)))", "[[2, 4], [3]]"),
+        (
+            "transform(ARRAY[ARRAY[1,2],ARRAY[3]], x -> transform(x, y -> y * cardinality(x)))",
+            "[[2, 4], [3]]",
+        ),
         ("transform(ARRAY[ARRAY[1,2],ARRAY[3]], x -> any_match(x, y -> y = 3))", "[false, true]"),
         ("any_match(ARRAY[1,2], x -> x = 2)", "true"),
         ("any_match(ARRAY[1,NULL], x -> x = 2)", "NULL"),
@@ -26,7 +29,10 @@ async fn lambdas_go_over_elements() {
         ("none_match(ARRAY[9,NULL], x -> x > 5)", "false"),
         ("none_match(make_array(), x -> true)", "true"),
         ("any_match(NULL, x -> true)", "NULL"),
-        ("zip_with(ARRAY[1,3,5], ARRAY['a','b','c'], (x, y) -> concat(y, CAST(x AS varchar)))", "[a1, b3, c5]"),
+        (
+            "zip_with(ARRAY[1,3,5], ARRAY['a','b','c'], (x, y) -> concat(y, CAST(x AS varchar)))",
+            "[a1, b3, c5]",
+        ),
         ("zip_with(ARRAY[1,2], ARRAY[3], (x, y) -> x + y)", "[4, NULL]"),
     ])
     .await;
@@ -45,7 +51,10 @@ async fn arrays_are_folded_into_one_value() {
         ("reduce(make_array(), 0, (s, x) -> s + 1, s -> s)", "0"),
         ("reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> s + x, s -> s)", "NULL"),
         ("reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> s + COALESCE(x, 0), s -> s)", "75"),
-        ("reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> CASE WHEN x IS NULL THEN s ELSE s + x END, s -> s * 2)", "150"),
+        (
+            "reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> CASE WHEN x IS NULL THEN s ELSE s + x END, s -> s * 2)",
+            "150",
+        ),
         ("reduce(ARRAY[CAST(1.5 AS double), CAST(2 AS double)], 0, (s, x) -> s + x, s -> s)", "3.5"),
         ("reduce(ARRAY['a','b'], '', (s, x) -> concat(s, x), s -> length(s))", "2"),
         ("reduce(ARRAY[1.5, 2.25], 0, (s, x) -> s + x, s -> s)", "3.75"),
@@ -61,7 +70,8 @@ async fn arrays_are_folded_into_one_value() {
 
 #[tokio::test]
 async fn arrays_are_sorted_by_value_or_by_lambda() {
-    let by_length = "(a, b) -> CASE WHEN length(a) < length(b) THEN -1 WHEN length(a) > length(b) THEN 1 ELSE 0 END";
+    let by_length =
+        "(a, b) -> CASE WHEN length(a) < length(b) THEN -1 WHEN length(a) > length(b) THEN 1 ELSE 0 END";
     let falling = "(a, b) -> CASE WHEN a IS NULL THEN 1 WHEN b IS NULL THEN -1 WHEN a < b THEN 1 WHEN a = b THEN 0 ELSE -1 END";
     check(&[
         ("array_sort(ARRAY['b',NULL,'a'])", "[a, b, NULL]"),
@@ -73,7 +83,8 @@ async fn arrays_are_sorted_by_value_or_by_lambda() {
         (&format!("array_sort(ARRAY[1], {falling})"), "[1]"),
     ])
     .await;
-    fails(&[("array_sort(ARRAY[1,2], (a, b) -> NULL)", "Lambda comparator must return either -1, 0, or 1")]).await;
+    fails(&[("array_sort(ARRAY[1,2], (a, b) -> NULL)", "Lambda comparator must return either -1, 0, or 1")])
+        .await;
     let answers = Answers::new()
         .table("t", "SELECT n, sequence(1, n) AS x FROM (VALUES (40), (1), (17), (33)) AS t(n)")
         .await;
@@ -122,7 +133,10 @@ async fn try_forgives_the_rows_that_fail() {
     // Twice the same: it must not be computed once for both, outside.
     let sql = "SELECT n FROM t WHERE try(\"$subscript\"(x, 4)) = 4 AND try(\"$subscript\"(x, 4)) > n - 2 ORDER BY n";
     assert_eq!(answers.rows(sql).await, ["4", "5"]);
-    assert_eq!(answers.rows("SELECT g, try(sum(n) / count(n)), try(1 / (count(n) - 7)) FROM t GROUP BY g").await, ["all 4 NULL"]);
+    assert_eq!(
+        answers.rows("SELECT g, try(sum(n) / count(n)), try(1 / (count(n) - 7)) FROM t GROUP BY g").await,
+        ["all 4 NULL"]
+    );
     let error = answers.run("SELECT try(nosuch) FROM t").await.unwrap_err().to_string();
     assert!(error.contains("nosuch"), "{error}");
 }
@@ -138,10 +152,7 @@ async fn lambdas_see_the_columns_around_them() {
         .await;
     let sql = "SELECT id, transform(rs, r -> concat(name, \"$field\"(r, 'arn'))), \
                filter(rs, r -> \"$field\"(r, 'N') > id) FROM t ORDER BY id";
-    assert_eq!(
-        answers.rows(sql).await,
-        ["1 [ax1, ay1] [{Arn: y1, n: 5}]", "2 [bx2] []", "3 NULL NULL"]
-    );
+    assert_eq!(answers.rows(sql).await, ["1 [ax1, ay1] [{Arn: y1, n: 5}]", "2 [bx2] []", "3 NULL NULL"]);
     // Conditions are pushed down and columns cut away: the lambda still reads the right ones.
     let sql = "SELECT u.name FROM (SELECT name, upper(name) AS big, rs, id + 0 AS k FROM t) u \
                JOIN (VALUES ('a'), ('b')) AS v(w) ON u.name = v.w \
