@@ -221,10 +221,10 @@ impl Call<'_> {
         } else {
             cast(&answers, &DataType::Boolean)?
         };
-        match answers.as_boolean_opt() {
-            Some(answers) => Ok(answers.clone()),
-            _ => exec_err!("TYPE_MISMATCH: a lambda that gives a boolean is expected"),
+        if let Some(answers) = answers.as_boolean_opt() {
+            return Ok(answers.clone());
         }
+        exec_err!("TYPE_MISMATCH: a lambda that gives a boolean is expected")
     }
 }
 

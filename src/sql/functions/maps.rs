@@ -306,13 +306,9 @@ fn multimap_from_entries(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef
 }
 
 fn concat_types(given: &[DataType]) -> Option<Types> {
-    let (first, others) = given.split_first()?;
-    sides_of(first)?;
-    let map = others.iter().try_fold(first.clone(), |map, other| {
-        sides_of(other)?;
-        common(&map, other)
-    })?;
-    (!others.is_empty()).then(|| Types::new(vec![map.clone(); given.len()], map))?
+    let map = given.iter().try_fold(DataType::Null, |map, other| common(&map, other))?;
+    sides_of(&map).filter(|_| given.len() > 1)?;
+    Types::new(vec![map.clone(); given.len()], map)
 }
 
 /// The last map that has a key gives its value.

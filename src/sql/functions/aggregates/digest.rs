@@ -37,14 +37,17 @@ impl Digest {
         };
         let mut drawn: Vec<(f64, f64)> = Vec::new();
         let (mut before, mut lower) = (0.0, scale(0.0));
-        for &(value, weight) in &self.centroids {
+        let last = self.centroids.len() - 1;
+        for (at, &(value, weight)) in self.centroids.iter().enumerate() {
+            // The least and the greatest value stay what they are.
+            let inner = at > 1 && at < last;
             match drawn.last_mut() {
-                Some((mean, held)) if scale((before + *held + weight) / total) - lower <= 1.0 => {
+                Some((mean, held)) if inner && scale((before + *held + weight) / total) - lower <= 1.0 => {
                     *held += weight;
                     *mean += (value - *mean) * weight / *held;
                 }
-                last => {
-                    if let Some((_, held)) = last {
+                whole => {
+                    if let Some((_, held)) = whole {
                         before += *held;
                         lower = scale(before / total);
                     }
@@ -140,5 +143,6 @@ mod tests {
             let found = digest.quantile(quantile).unwrap_or_default();
             assert!((found / 200_000.0 - quantile).abs() < 0.005, "{quantile}: {found}");
         }
+        assert_eq!([digest.quantile(0.0), digest.quantile(1.0)], [Some(0.0), Some(199_999.0)]);
     }
 }

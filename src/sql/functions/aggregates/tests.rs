@@ -45,14 +45,14 @@ async fn aggregates_answer_for_all_and_for_groups() {
         ("map_union(\"$map\"(ARRAY[g], ARRAY[1]))", "{a: 1, b: 1, c: 1}", ["{a: 1}", "{b: 1}", "{c: 1}"]),
         ("approx_percentile(n, 0.5)", "20", ["20", "7", "NULL"]),
         ("approx_percentile(n, ARRAY[0.0, 1.0])", "[7, 30]", ["[10, 30]", "[7, 7]", "NULL"]),
-        ("approx_percentile(n, id, 0.5)", "20", ["20", "7", "NULL"]),
+        ("approx_percentile(n, id, 0.5)", "10", ["22", "7", "NULL"]),
         ("approx_distinct(s)", "3", ["2", "2", "0"]),
         ("approx_distinct(s, 0.01)", "3", ["2", "2", "0"]),
         ("approx_most_frequent(2, s, 10)", "{x: 2, y: 1}", ["{x: 1, y: 1}", "{z: 1, x: 1}", "NULL"]),
         ("avg(n)", "16.75", ["20.0", "7.0", "NULL"]),
         ("avg(CAST(n AS decimal(10,1)))", "16.8", ["20.0", "7.0", "NULL"]),
         ("bitwise_or_agg(n)", "31", ["30", "7", "NULL"]),
-        ("variance(n)", "104.91666666666667", ["100.0", "NULL", "NULL"]),
+        ("variance(n)", "108.91666666666667", ["100.0", "NULL", "NULL"]),
     ] {
         let ordered = aggregate.contains("approx_most");
         if !ordered {

@@ -34,7 +34,7 @@ impl Answers {
         let config = SessionConfig::new()
             .with_target_partitions(3)
             .with_batch_size(3)
-            .set_str("datafusion.sql_parser.dialect", "databricks")
+            .set_str("datafusion.sql_parser.dialect", "duckdb")
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
         let mut state: SessionState = builder.with_config(config).build();
         super::super::register(&mut state).unwrap();
@@ -59,7 +59,7 @@ impl Answers {
 
     pub(in super::super) async fn run(&self, sql: &str) -> Result<RecordBatch> {
         let state = self.context.state();
-        let mut statement = state.sql_to_statement(sql, &datafusion::config::Dialect::Databricks)?;
+        let mut statement = state.sql_to_statement(sql, &datafusion::config::Dialect::DuckDB)?;
         if let Statement::Statement(statement) = &mut statement {
             let _ = visit_expressions_mut(statement, |expression: &mut Expr| {
                 attempt(expression);

@@ -35,6 +35,10 @@ impl HigherOrderUDFImpl for Attempt {
         &self.signature
     }
 
+    fn coerce_value_types(&self, _: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(Vec::new())
+    }
+
     fn lambda_parameters(
         &self,
         _: usize,

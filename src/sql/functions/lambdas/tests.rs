@@ -9,7 +9,7 @@ async fn lambdas_go_over_elements() {
         ("filter(ARRAY[1,NULL], x -> true)", "[1, NULL]"),
         ("filter(make_array(), x -> x > 0)", "[]"),
         ("transform(ARRAY['a','b'], x -> upper(x))", "[A, B]"),
-        ("transform(ARRAY[1,NULL], x -> coalesce(x, 0) + 1)", "[2, 1]"),
+        ("transform(ARRAY[1,NULL], x -> CASE WHEN x IS NULL THEN 0 ELSE x END + 1)", "[2, 1]"),
         ("transform(ARRAY[1,2], x -> 'k')", "[k, k]"),
         (
             "transform(ARRAY[ARRAY[1,2],ARRAY[3]], x -> transform(x, y -> y * cardinality(x)))",
@@ -50,7 +50,6 @@ async fn arrays_are_folded_into_one_value() {
         ("reduce(ARRAY[1,2,3], 0, (s, x) -> s + x, s -> s)", "6"),
         ("reduce(make_array(), 0, (s, x) -> s + 1, s -> s)", "0"),
         ("reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> s + x, s -> s)", "NULL"),
-        ("reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> s + COALESCE(x, 0), s -> s)", "75"),
         (
             "reduce(ARRAY[5,20,NULL,50], 0, (s, x) -> CASE WHEN x IS NULL THEN s ELSE s + x END, s -> s * 2)",
             "150",
@@ -101,7 +100,7 @@ async fn lambdas_go_over_entries() {
         (&format!("transform_values({map}, (k, v) -> concat(k, CAST(v + 1 AS varchar)))"), "{a: a2, b: b3}"),
         (&format!("transform_keys({map}, (k, v) -> upper(k))"), "{A: 1, B: 2}"),
         (
-            &format!("map_zip_with({map}, \"$map\"(ARRAY['b','c'], ARRAY[10,20]), (k, x, y) -> concat(k, CAST(coalesce(x, 0) + coalesce(y, 0) AS varchar)))"),
+            &format!("map_zip_with({map}, \"$map\"(ARRAY['b','c'], ARRAY[10,20]), (k, x, y) -> concat(k, CAST(CASE WHEN x IS NULL THEN 0 ELSE x END + CASE WHEN y IS NULL THEN 0 ELSE y END AS varchar)))"),
             "{a: a1, b: b12, c: c20}",
         ),
         ("transform_values(\"$map\"(), (k, v) -> 1)", "{}"),
@@ -118,7 +117,7 @@ async fn lambdas_go_over_entries() {
 async fn try_forgives_the_rows_that_fail() {
     check(&[
         ("try(1 / 0)", "NULL"),
-        ("coalesce(try(7 / 0), -1)", "-1"),
+        ("try(7 / 0) IS NULL", "true"),
         ("try(8 / 2)", "4"),
         ("try(\"$subscript\"(ARRAY[1], 2))", "NULL"),
         ("transform(ARRAY[1,0,2], x -> try(10 / x))", "[10, NULL, 5]"),
