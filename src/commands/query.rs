@@ -82,7 +82,7 @@ async fn list() -> Result<ExitCode> {
         ("question", column(|query| query.question.to_owned())),
         ("parameters", column(parameters)),
     ])?;
-    let answer = Answer { schema: batch.schema(), batches: futures::stream::iter([Ok(batch)]).boxed() };
+    let answer = Answer::of(batch);
     let options = Options {
         width: output::terminal_width(),
         terminal: io::stdout().is_terminal(),

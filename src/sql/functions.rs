@@ -65,3 +65,12 @@ pub(super) fn register(state: &mut SessionState) -> Result<()> {
     }
     Ok(())
 }
+
+/// Text as an address.
+pub(super) fn address(text: datafusion::logical_expr::Expr) -> datafusion::logical_expr::Expr {
+    let cast = casts::scalar().into_iter().find(|function| function.name() == "$cast");
+    cast.map_or_else(
+        || text.clone(),
+        |cast| cast.call(vec![text.clone(), datafusion::logical_expr::lit("ipaddress")]),
+    )
+}

@@ -28,8 +28,13 @@ fn add(field: &Field, parent: &str, rows: &mut Vec<(String, String)>) {
     members.iter().for_each(|member| add(member, &format!("{name}."), rows));
 }
 
+/// The type of a column as the schema of tables shows it.
+pub(super) fn shown_type(data_type: &DataType) -> String {
+    type_name(&super::ddl::narrowed(data_type))
+}
+
 /// A type as Athena writes it: `varchar`, `row(type varchar, …)`.
-fn type_name(data_type: &DataType) -> String {
+pub(super) fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar".to_owned(),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "varbinary".to_owned(),

@@ -53,7 +53,7 @@ impl Args {
         } else {
             everything(&found)?
         };
-        let answer = Answer { schema: batch.schema(), batches: futures::stream::iter([Ok(batch)]).boxed() };
+        let answer = Answer::of(batch);
         let options = Options {
             width: output::terminal_width(),
             terminal,

@@ -9,8 +9,8 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::json_path::JsonPath;
 use super::super::time::parse_iso8601;
+use super::json_path::JsonPath;
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
