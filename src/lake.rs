@@ -50,6 +50,9 @@ use anyhow::{Context, Result, bail};
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::object_store::ObjectStore;
+use datafusion::object_store::path::Path;
 use datafusion::prelude::SessionContext;
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
@@ -75,6 +78,13 @@ pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::withdraw::Withdrawn;
 pub use self::writer::{Batch, LakeWriter, Staged};
+
+/// The store of a directory or of an S3 prefix, which need not be a lake, and its place in that store.
+pub(crate) async fn directory(location: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    let location = Location::parse(location).await?;
+    let [log_store] = location.log_stores(["."])?;
+    Ok((log_store.root_object_store(None), Path::from_url_path(location.url().path())?))
+}
 
 /// A lake, open for reading, or for writing as well. Clones share their state.
 #[derive(Clone, Debug)]
@@ -284,6 +294,13 @@ impl Lake {
         context
             .register_object_store(url.as_ref(), self.table(Kind::Events).log_store.root_object_store(None));
         Ok(())
+    }
+
+    /// The store that the lake is in, its address for a session, and the lake's place in it.
+    pub(crate) fn store(&self) -> Result<(Arc<dyn ObjectStore>, ObjectStoreUrl, Path)> {
+        let url = self.inner.location.url();
+        let store = self.table(Kind::Events).log_store.root_object_store(None);
+        Ok((store, provider::store_url(url)?, Path::from_url_path(url.path())?))
     }
 
     fn table(&self, kind: Kind) -> &Arc<Table> {

@@ -203,7 +203,7 @@ pub(crate) mod testing {
         let schema = batches[0].schema();
         let batches = futures::stream::iter(batches.into_iter().map(Ok)).boxed();
         let mut out = Vec::new();
-        let summary = write(Answer { schema, batches }, options, &mut out).await.unwrap();
+        let summary = write(Answer { schema, batches, note: None }, options, &mut out).await.unwrap();
         (String::from_utf8(out).unwrap(), summary)
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 
 use crate::output::{self, Format, Options, Summary};
-use crate::sql::{Script, Session, Statement, TimeRange, parse_bound, sources};
+use crate::sql::{Script, Session, SessionOptions, Statement, TimeRange, parse_bound, sources};
 
 /// Which events are asked.
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,17 @@ pub(super) struct Source {
     /// Each event once, though two trails may have delivered it in two log files
     #[arg(long)]
     distinct: bool,
+    /// Another name of cloudtrail_logs, as your queries have it (repeatable)
+    #[arg(long = "table", value_name = "NAME", env = "TRAILQ_TABLE", value_delimiter = ',')]
+    tables: Vec<String>,
+    /// A name for the lake as CloudTrail Lake would show it; any event data store id means it anyway (repeatable)
+    #[arg(
+        long = "event-data-store",
+        value_name = "NAME",
+        env = "TRAILQ_EVENT_DATA_STORE",
+        value_delimiter = ','
+    )]
+    event_data_stores: Vec<String>,
 }
 
 /// Where and how the answer is written.
@@ -61,6 +72,10 @@ pub(super) async fn answer(
     for (number, statement) in script.statements().iter().enumerate() {
         let started = Instant::now();
         let answer = session.run(script, statement, parameters).await?;
+        if let Some(note) = &answer.note {
+            eprintln!("{}", output::escape(note, false));
+            continue;
+        }
         if number > 0 && format == Format::Table {
             writeln!(sink).context("writing the answer")?;
         }
@@ -83,7 +98,13 @@ impl Source {
         } else {
             sources::open_files(&self.from).await?
         };
-        Session::open(tables, range, self.distinct)
+        let options = SessionOptions {
+            range,
+            distinct: self.distinct,
+            table_names: self.tables.clone(),
+            event_data_stores: self.event_data_stores.clone(),
+        };
+        Session::open(tables, options)
     }
 
     fn range(&self) -> Result<TimeRange> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use futures::StreamExt;
 
 use super::answer::{Output, Source, answer, quiet_on_broken_pipe};
 use crate::output::{self, Format, Options};
@@ -82,7 +81,7 @@ async fn list() -> Result<ExitCode> {
         ("question", column(|query| query.question.to_owned())),
         ("parameters", column(parameters)),
     ])?;
-    let answer = Answer { schema: batch.schema(), batches: futures::stream::iter([Ok(batch)]).boxed() };
+    let answer = Answer::of(batch);
     let options = Options {
         width: output::terminal_width(),
         terminal: io::stdout().is_terminal(),

@@ -18,6 +18,9 @@ pub struct Args {
     /// Read the statements from FILE (repeatable)
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
+    /// The value of the next ? in the statements, as text (repeatable)
+    #[arg(short, long = "parameter", value_name = "VALUE")]
+    parameter: Vec<String>,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -35,7 +38,9 @@ async fn run_scripts(args: &Args) -> Result<ExitCode> {
     if script.statements().is_empty() {
         bail!("there is no statement in the SQL");
     }
-    answer(&script, &[], &args.source, &args.output).await
+    let numbered = args.parameter.iter().enumerate();
+    let parameters: Vec<_> = numbered.map(|(at, value)| ((at + 1).to_string(), value.clone())).collect();
+    answer(&script, &parameters, &args.source, &args.output).await
 }
 
 impl Args {

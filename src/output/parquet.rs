@@ -33,7 +33,6 @@ impl<W: Write + Send> Parquet<W> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use futures::StreamExt;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
     use serde_json::json;
 
@@ -43,8 +42,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_is_read_back() {
         let batch = crate::sql::testing::events(&[json!({"eventname": "x", "resources": [{"arn": "y"}]})]);
-        let answer =
-            Answer { schema: batch.schema(), batches: futures::stream::iter([Ok(batch.clone())]).boxed() };
+        let answer = Answer::of(batch.clone());
         let mut file = Vec::new();
         write(answer, &Options::plain(Format::Parquet), &mut file).await.unwrap();
         let read: Vec<_> = ParquetRecordBatchReader::try_new(Bytes::from(file), 10).unwrap().collect();

@@ -4,12 +4,13 @@ use std::fmt;
 
 use datafusion::common::{Column, DataFusionError, SchemaError, Span as PlanSpan};
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
-use super::names;
+use super::members;
 use super::nearest::nearest;
 use super::place::Place;
+use super::tokens::tokenize;
 use crate::output::escape;
 
 /// A query that cannot be run, or failed while it ran. Its text has several lines.
@@ -20,21 +21,6 @@ pub struct SqlError {
     help: Vec<String>,
 }
 
-/// The types that a query may cast to.
-const TYPES: [&str; 12] = [
-    "BIGINT",
-    "BOOLEAN",
-    "DATE",
-    "DECIMAL",
-    "DOUBLE",
-    "INTEGER",
-    "REAL",
-    "SMALLINT",
-    "TIME",
-    "TIMESTAMP",
-    "TINYINT",
-    "VARCHAR",
-];
 /// Columns and tables that log files read in place do not have.
 const LAKE_COLUMNS: [&str; 2] = ["integrity", "integrity_reason"];
 const LAKE_TABLES: [&str; 4] = ["log_files", "quarantine", "digests", "integrity_gaps"];
@@ -69,9 +55,40 @@ impl SqlError {
         self
     }
 
-    fn help(mut self, help: &str) -> Self {
+    /// Adds a line that says what to do.
+    pub(super) fn with_help(mut self, help: &str) -> Self {
         self.help.push(help.to_owned());
         self
+    }
+
+    /// An error at a place that the syntax tree knows.
+    pub(super) fn spanned(message: &str, span: Span, text: &str) -> Self {
+        Self::at(first_line(message), Place::of_span(text, span))
+    }
+
+    /// A text that is no SQL.
+    pub(super) fn syntax(error: &ParserError, text: &str) -> Self {
+        Query { text, state: None, span: None }.syntax_error(&error.to_string())
+    }
+
+    /// A table that is not among `known`.
+    pub(super) fn unknown_table<'a>(
+        name: &str,
+        known: impl Iterator<Item = &'a str>,
+        span: Span,
+        text: &str,
+    ) -> Self {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let error =
+            Self::at(format!("TABLE_NOT_FOUND: Table '{name}' does not exist"), Place::of_span(text, span));
+        if LAKE_TABLES.contains(&short) {
+            return error.with_help(NEEDS_A_LAKE);
+        }
+        let known: Vec<&str> = known.filter(|name| !name.contains('$')).collect();
+        let error = error.suggest(&nearest(short, known.iter().copied()));
+        error
+            .with_help(&format!("tables: {}", known.join(", ")))
+            .with_help(&format!("if it is your name for cloudtrail_logs: --table {short}"))
     }
 
     /// Says what `error` means for `text`; `state` has the names that there are.
@@ -83,7 +100,7 @@ impl SqlError {
             DataFusionError::SchemaError(error, _) => query.schema_error(error),
             DataFusionError::Plan(message) | DataFusionError::Execution(message) => query.plan_error(message),
             DataFusionError::NotImplemented(message) => query.not_supported(message),
-            other => Self::at(first_line(&other.strip_backtrace()), query.place()),
+            other => query.other(&other.strip_backtrace()),
         }
     }
 }
@@ -139,8 +156,8 @@ impl Query<'_> {
             None => (message, None),
         };
         let message = match message.strip_prefix("Expected: ") {
-            Some(rest) => format!("expected {rest}"),
-            None => first_line(message),
+            Some(rest) => format!("SYNTAX_ERROR: expected {rest}"),
+            None => format!("SYNTAX_ERROR: {}", first_line(message)),
         };
         let message = message.replace("found: EOF", "found the end of the text");
         let place = location.and_then(|(line, column)| Place::at(self.text, line, column));
@@ -151,15 +168,15 @@ impl Query<'_> {
         match error {
             SchemaError::FieldNotFound { field, valid_fields } => self.unknown_column(field, valid_fields),
             SchemaError::AmbiguousReference { field } => {
-                let message = format!("column '{}' is ambiguous", field.name);
+                let message = format!("AMBIGUOUS_NAME: Column '{}' is ambiguous", field.name);
                 let place = self.place().or_else(|| self.find(&field.name, Sought::Any));
-                SqlError::at(message, place).help("write the name of its table before it: table.column")
+                SqlError::at(message, place).with_help("write the name of its table before it: table.column")
             }
             SchemaError::DuplicateQualifiedField { name, .. }
             | SchemaError::DuplicateUnqualifiedField { name } => {
                 let message = format!("there are two columns '{name}'");
                 SqlError::at(message, self.find(name, Sought::Any))
-                    .help("give one of them another name with AS")
+                    .with_help("give one of them another name with AS")
             }
         }
     }
@@ -168,32 +185,62 @@ impl Query<'_> {
         let place = field.spans().first().map(parser_span).or(self.span);
         let place = place.and_then(|span| Place::of_span(self.text, span));
         let place = place.or_else(|| self.find(&field.name, Sought::Any));
-        let tables = self.state.map(names::tables).unwrap_or_default();
-        if LAKE_COLUMNS.contains(&field.name.as_str()) && !tables.iter().any(|table| table == "log_files") {
-            return SqlError::at(format!("no column '{}'", field.name), place).help(NEEDS_A_LAKE);
+        let candidates: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
+        // A name that is selected twice is kept as two names, neither of which is this one.
+        if candidates.iter().any(|name| name.split_once('$').is_some_and(|(name, _)| name == field.name)) {
+            let message = format!("AMBIGUOUS_NAME: Column '{}' is ambiguous", field.name);
+            return SqlError::at(message, place).with_help("give one of the two another name with AS");
         }
-        let mut candidates: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
-        let Some(relation) = &field.relation else {
-            let message = format!("no column '{}'", field.name);
-            return SqlError::at(message, place).suggest(&nearest(&field.name, candidates)).help(LISTS_ALL);
+        let name = match &field.relation {
+            Some(relation) => format!("{relation}.{}", field.name),
+            None => field.name.clone(),
         };
-        let relation = relation.to_string();
-        let message = format!("no column '{relation}.{}'", field.name);
+        let error = SqlError::at(format!("COLUMN_NOT_FOUND: Column '{name}' cannot be resolved"), place);
+        let lake = candidates.iter().any(|name| LAKE_COLUMNS.contains(name));
+        if LAKE_COLUMNS.contains(&field.name.as_str()) && !lake {
+            return error.with_help(NEEDS_A_LAKE);
+        }
+        let mut candidates: Vec<&str> = candidates.into_iter().filter(|name| !name.contains('$')).collect();
+        let relation = field.relation.as_ref().map(ToString::to_string);
         let tables: Vec<String> =
             valid.iter().filter_map(|column| Some(column.relation.as_ref()?.table().to_owned())).collect();
-        let sought = if tables.contains(&relation) {
-            field.name.as_str()
-        } else {
-            candidates.extend(tables.iter().map(String::as_str));
-            relation.split('.').next().unwrap_or_default()
+        let sought = match &relation {
+            Some(relation) if !tables.contains(relation) => {
+                candidates.extend(tables.iter().map(String::as_str));
+                relation.split('.').next().unwrap_or_default()
+            }
+            _ => field.name.as_str(),
         };
-        SqlError::at(message, place).suggest(&nearest(sought, candidates)).help(LISTS_ALL)
+        let error = error.suggest(&nearest(sought, candidates));
+        if self.is_double_quoted(&field.name) {
+            return error.with_help("double quotes are for names; a text stands in single quotes");
+        }
+        error.with_help(LISTS_ALL)
+    }
+
+    /// Whether a name stands in double quotes in the text.
+    fn is_double_quoted(&self, name: &str) -> bool {
+        self.tokens().iter().any(|token| {
+            matches!(&token.token, Token::Word(word)
+                if word.quote_style == Some('"') && word.value.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// Errors of Arrow and the like, some of which Trino knows by name.
+    fn other(&self, message: &str) -> SqlError {
+        let class = if message.contains("Divide by zero") {
+            "DIVISION_BY_ZERO: Division by zero".to_owned()
+        } else if message.contains("Cast error") {
+            format!("INVALID_CAST_ARGUMENT: {}", first_line(message))
+        } else if message.contains("verflow") {
+            format!("NUMERIC_VALUE_OUT_OF_RANGE: {}", first_line(message))
+        } else {
+            first_line(message)
+        };
+        SqlError::at(class, self.place())
     }
 
     fn plan_error(&self, message: &str) -> SqlError {
-        if let Some(name) = between(message, "table '", "' not found") {
-            return self.unknown_table(name);
-        }
         if let Some(name) = between(message, "Invalid function '", "'.") {
             return self.unknown_function(name);
         }
@@ -204,10 +251,13 @@ impl Query<'_> {
             .or_else(|| between(message, "No value found for placeholder with name $", ""))
         {
             return SqlError::at(format!("parameter ${name} has no value"), self.find_parameter(name))
-                .help(&format!("set it with: -p {name}=VALUE"));
+                .with_help(&format!("set it with: -p {name}=VALUE"));
         }
         if let Some(name) = between(message, "column \"", "\" must appear in the GROUP BY") {
             return self.ungrouped(name);
+        }
+        if let Some(class) = class_of(message) {
+            return SqlError::at(format!("{class}: {}", first_line(message)), self.place());
         }
         let call =
             between(message, "Function '", "'").or_else(|| between(message, "call to '", "' function"));
@@ -218,18 +268,14 @@ impl Query<'_> {
     fn ungrouped(&self, name: &str) -> SqlError {
         let name = name.split_once('.').map_or(name, |(_, name)| name);
         let place = self.place().or_else(|| self.find(name, Sought::Any));
-        SqlError::at(
-            format!("column '{name}' is neither in GROUP BY nor inside an aggregate function"),
-            place,
-        )
-        .help("what is selected and what is grouped by must be written alike")
+        let message = format!(
+            "EXPRESSION_NOT_AGGREGATE: '{name}' must be an aggregate expression or appear in GROUP BY clause"
+        );
+        SqlError::at(message, place)
+            .with_help("what is selected and what is grouped by must be written alike")
     }
 
     fn not_supported(&self, message: &str) -> SqlError {
-        if let Some(name) = message.trim().strip_prefix("Unsupported SQL type ") {
-            let error = SqlError::at(format!("no type '{name}'"), self.find(name, Sought::Any));
-            return error.suggest(&nearest(name, TYPES));
-        }
         // The planner prints its own structure here, which helps nobody.
         let subquery = ["OuterReferenceColumn", "Subquery("].iter().any(|node| message.contains(node));
         let what = if subquery {
@@ -237,20 +283,7 @@ impl Query<'_> {
         } else {
             first_line(message)
         };
-        SqlError::at(format!("not supported: {what}"), self.place())
-    }
-
-    fn unknown_table(&self, name: &str) -> SqlError {
-        let name = name.trim_start_matches("datafusion.").trim_start_matches("public.");
-        let short = name.rsplit('.').next().unwrap_or(name);
-        let tables = self.state.map(names::tables).unwrap_or_default();
-        let place = self.place().or_else(|| self.find(short, Sought::Any));
-        let error = SqlError::at(format!("no table '{name}'"), place);
-        if LAKE_TABLES.contains(&short) {
-            return error.help(NEEDS_A_LAKE);
-        }
-        let error = error.suggest(&nearest(short, tables.iter().map(String::as_str)));
-        error.help(&format!("tables: {}", tables.join(", ")))
+        SqlError::at(format!("NOT_SUPPORTED: {what}"), self.place())
     }
 
     fn unknown_function(&self, name: &str) -> SqlError {
@@ -260,14 +293,17 @@ impl Query<'_> {
             functions.extend(state.scalar_functions().keys().map(String::as_str));
             functions.extend(state.aggregate_functions().keys().map(String::as_str));
             functions.extend(state.window_functions().keys().map(String::as_str));
+            functions.extend(state.higher_order_functions().keys().map(String::as_str));
+            functions.retain(|name| !name.starts_with('$'));
         }
-        SqlError::at(format!("no function '{name}'"), place).suggest(&nearest(name, functions))
+        SqlError::at(format!("FUNCTION_NOT_FOUND: Function '{name}' not registered"), place)
+            .suggest(&nearest(name, functions))
     }
 
     fn unknown_member(&self, name: &str) -> SqlError {
         let place = self.find(name, Sought::Member);
         let fields = crate::event::schema::schema();
-        let paths = names::paths(fields.fields());
+        let paths = members::paths(fields.fields());
         let path = self.path_before(name);
         let inside: Vec<&str> = paths
             .iter()
@@ -275,10 +311,11 @@ impl Query<'_> {
             .filter_map(|candidate| candidate.last().map(String::as_str))
             .collect();
         let owner = if path.is_empty() { "the struct".to_owned() } else { format!("'{}'", path.join(".")) };
-        let error = SqlError::at(format!("no field '{name}' in {owner}"), place);
+        let error =
+            SqlError::at(format!("COLUMN_NOT_FOUND: Column '{name}' cannot be resolved in {owner}"), place);
         let near = nearest(name, inside.iter().copied());
         if near.is_empty() && !inside.is_empty() {
-            return error.help(&format!("it has: {}", inside.join(", ")));
+            return error.with_help(&format!("it has: {}", inside.join(", ")));
         }
         error.suggest(&near)
     }
@@ -331,11 +368,26 @@ impl Query<'_> {
     }
 
     fn tokens(&self) -> Vec<TokenWithSpan> {
-        let tokens = Tokenizer::new(&GenericDialect {}, self.text).tokenize_with_location();
-        let mut tokens = tokens.unwrap_or_default();
+        let mut tokens = tokenize(self.text).unwrap_or_default();
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
         tokens
     }
+}
+
+/// The class that Trino has for a mistake that DataFusion finds.
+fn class_of(message: &str) -> Option<&'static str> {
+    let classes = [
+        ("Cannot find column with position", "INVALID_COLUMN_REFERENCE"),
+        ("For SELECT DISTINCT, ORDER BY", "EXPRESSION_NOT_IN_DISTINCT"),
+        ("must have the same number of columns", "TYPE_MISMATCH"),
+        ("have different number of columns", "TYPE_MISMATCH"),
+        ("Cannot infer common argument type", "TYPE_MISMATCH"),
+        ("Cannot coerce", "TYPE_MISMATCH"),
+        ("isn't a common type to coerce", "TYPE_MISMATCH"),
+        ("No function matches the given name", "FUNCTION_NOT_FOUND"),
+        ("Duplicate", "DUPLICATE_NAMED_QUERY"),
+    ];
+    classes.into_iter().find(|(part, _)| message.contains(part)).map(|(_, class)| class)
 }
 
 /// What a name that is looked for in the text may be.
@@ -406,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_column_shows_its_place_and_the_nearest() {
         let shown = error("SELECT *\nFROM cloudtrail_logs\nWHERE evenname = 'ConsoleLogin'").await;
-        let expected = "no column 'evenname' (line 3, column 7)
+        let expected = "COLUMN_NOT_FOUND: Column 'evenname' cannot be resolved (line 3, column 7)
   3 | WHERE evenname = 'ConsoleLogin'
     |       ^^^^^^^^
   did you mean: eventname?
@@ -426,7 +478,7 @@ mod tests {
             "SELECT count(*) FROM cloudtrail_logs a JOIN cloudtrail_logs b ON a.eventid = b.evenname",
         ] {
             let shown = error(sql).await;
-            assert!(shown.contains("evenname' (line 1, column "), "{sql}:\n{shown}");
+            assert!(shown.contains("evenname' cannot be resolved (line 1, column "), "{sql}:\n{shown}");
             assert!(shown.contains("did you mean: eventname"), "{sql}:\n{shown}");
             let caret = shown.lines().nth(2).unwrap().find('^').unwrap();
             let line = &shown.lines().nth(1).unwrap()[caret..];
@@ -437,13 +489,19 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_member_is_looked_up_in_its_struct() {
         let shown = error("SELECT useridentity.acountid FROM cloudtrail_logs").await;
-        let expected = "no field 'acountid' in 'useridentity' (line 1, column 21)
+        let expected =
+            "COLUMN_NOT_FOUND: Column 'acountid' cannot be resolved in 'useridentity' (line 1, column 21)
   1 | SELECT useridentity.acountid FROM cloudtrail_logs
     |                     ^^^^^^^^
   did you mean: accountid?";
         assert_eq!(shown, expected);
         let shown = error("SELECT resources[1].bananas FROM cloudtrail_logs").await;
-        assert!(shown.starts_with("no field 'bananas' in 'resources' (line 1, column 21)"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "COLUMN_NOT_FOUND: Column 'bananas' cannot be resolved in 'resources' (line 1, column 21)"
+            ),
+            "{shown}"
+        );
         assert!(shown.ends_with("it has: arn, accountid, type, arnprefix"), "{shown}");
         let shown =
             error("SELECT useridentity.sessioncontext.sessionissuer.usernam FROM cloudtrail_logs").await;
@@ -453,14 +511,20 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_table_or_function_names_the_nearest() {
         let shown = error("SELECT 1 FROM cloudtrail_log").await;
-        let expected = "no table 'cloudtrail_log' (line 1, column 15)
+        let expected = "TABLE_NOT_FOUND: Table 'cloudtrail_log' does not exist (line 1, column 15)
   1 | SELECT 1 FROM cloudtrail_log
     |               ^^^^^^^^^^^^^^
   did you mean: cloudtrail_logs?
-  tables: cloudtrail_logs, distinct_events, events";
+  tables: cloudtrail_logs, distinct_events, events
+  if it is your name for cloudtrail_logs: --table cloudtrail_log";
         assert_eq!(shown, expected);
         let shown = error("SELECT json_extract_scaler(requestparameters, '$.a') FROM cloudtrail_logs").await;
-        assert!(shown.starts_with("no function 'json_extract_scaler' (line 1, column 8)"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "FUNCTION_NOT_FOUND: Function 'json_extract_scaler' not registered (line 1, column 8)"
+            ),
+            "{shown}"
+        );
         assert!(shown.contains("did you mean: json_extract_scalar"), "{shown}");
     }
 
@@ -479,7 +543,7 @@ mod tests {
     #[tokio::test]
     async fn the_caret_stands_right_behind_tabs_and_wide_characters() {
         let shown = error("SELECT\n\t'é日本\u{202e}', evenname FROM cloudtrail_logs").await;
-        let expected = "no column 'evenname' (line 2, column 10)
+        let expected = "COLUMN_NOT_FOUND: Column 'evenname' cannot be resolved (line 2, column 10)
   2 |  'é日本\\u{202e}', evenname FROM cloudtrail_logs
     |                   ^^^^^^^^\n";
         assert!(shown.starts_with(expected), "{shown}");
@@ -498,7 +562,10 @@ mod tests {
     #[tokio::test]
     async fn an_ambiguous_column_says_so() {
         let shown = error("SELECT eventname FROM cloudtrail_logs a, cloudtrail_logs b").await;
-        assert!(shown.starts_with("column 'eventname' is ambiguous (line 1, column 8)"), "{shown}");
+        assert!(
+            shown.starts_with("AMBIGUOUS_NAME: Column 'eventname' is ambiguous (line 1, column 8)"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]
@@ -514,9 +581,12 @@ mod tests {
             "SELECT (SELECT max(b.eventtime) FROM cloudtrail_logs b WHERE b.eventname < upper(a.eventname))
             FROM cloudtrail_logs a";
         let shown = error(sql).await;
-        assert!(shown.starts_with("not supported: a subquery that refers to the outer query"), "{shown}");
+        assert!(shown.starts_with("NOT_SUPPORTED: a subquery that refers to the outer query"), "{shown}");
         let shown = error("SELECT 1 FROM db.nothing").await;
-        assert!(shown.starts_with("no table 'db.nothing' (line 1, column 15)"), "{shown}");
+        assert!(
+            shown.starts_with("TABLE_NOT_FOUND: Table 'db.nothing' does not exist (line 1, column 15)"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]

@@ -1,21 +1,15 @@
 //! A script: one text with any number of statements, all of them checked before the first one runs.
 
-use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as SqlStatement};
-use datafusion::sql::sqlparser::ast::Statement as Sql;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::ast::{Query, Visit, Visitor};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
+use super::adapt::named_relations;
+use super::command::{self, Command};
+use super::dialect::Athena;
 use super::error::SqlError;
-use super::nearest::nearest;
 use super::place::Place;
-
-/// What a statement may begin with. `DESC` is Athena's short form of `DESCRIBE`.
-const READING: &[&str] =
-    &["SELECT", "WITH", "VALUES", "TABLE", "FROM", "EXPLAIN", "SHOW", "DESCRIBE", "DESC"];
-
-/// DataFusion's table functions: they read no table.
-const GENERATING: &[&str] = &["generate_series", "range"];
+use super::tokens::tokenize;
 
 /// How deep expressions and queries may be nested.
 const RECURSION_LIMIT: usize = 200;
@@ -27,10 +21,10 @@ pub struct Script {
     statements: Vec<Statement>,
 }
 
-/// One statement that only reads.
+/// One statement. Nothing that it can ask for changes what was recorded.
 #[derive(Debug)]
 pub struct Statement {
-    syntax: SqlStatement,
+    command: Command,
     span: Span,
 }
 
@@ -38,20 +32,16 @@ impl Script {
     /// Parses all of `text`; an error in any statement is an error of the script.
     pub fn parse(text: &str) -> Result<Self, SqlError> {
         let text = text.trim_start_matches('\u{feff}').to_owned();
-        let explain = |error| SqlError::explain(&error, &text, None);
         let tokens = tokenize(&text)?;
-        let mut parser = DFParserBuilder::new(tokens.clone())
+        let mut parser = Parser::new(&Athena)
             .with_recursion_limit(RECURSION_LIMIT)
-            .build()
-            .map_err(explain)?;
+            .with_tokens_with_locations(tokens.clone());
         let mut statements = Vec::new();
         while next_statement(&mut parser, &text)? {
-            let start = parser.parser.peek_token().span;
-            refuse_by_first_word(&parser.parser.peek_token(), &text)?;
-            let syntax = parser.parse_statement().map_err(explain)?;
-            let span = start.union(&last_before(&tokens, parser.parser.index()));
-            refuse_unless_reading(&syntax, start, &text)?;
-            statements.push(Statement { syntax, span });
+            let start = parser.peek_token_ref().span;
+            let command = command::parse(&mut parser, &text)?;
+            let span = start.union(&last_before(&tokens, parser.index()));
+            statements.push(Statement { command, span });
         }
         Ok(Self { text, statements })
     }
@@ -68,47 +58,55 @@ impl Script {
 
     /// The text of one of its statements.
     pub fn source(&self, statement: &Statement) -> &str {
-        let start = offset(&self.text, statement.span.start.line, statement.span.start.column);
-        let end = offset(&self.text, statement.span.end.line, statement.span.end.column);
+        self.slice(statement.span)
+    }
+
+    /// What stands at a place in the text.
+    pub(super) fn slice(&self, span: Span) -> &str {
+        let start = offset(&self.text, span.start.line, span.start.column);
+        let end = offset(&self.text, span.end.line, span.end.column);
         self.text.get(start..end.max(start)).unwrap_or_default().trim_end()
     }
 }
 
 impl Statement {
-    /// The syntax tree.
-    pub(super) fn syntax(&self) -> &SqlStatement {
-        &self.syntax
+    /// What it asks for.
+    pub(super) fn command(&self) -> &Command {
+        &self.command
     }
 
     /// Whether it names a table, or asks about tables: without one it needs no lake.
     pub fn reads_tables(&self) -> bool {
-        let inner = match &self.syntax {
-            SqlStatement::Explain(explain) => &explain.statement,
-            other => other,
-        };
-        let SqlStatement::Statement(statement) = inner else { return true };
-        if !matches!(**statement, Sql::Query(_)) {
-            return true;
+        match &self.command {
+            Command::Query(query) | Command::Explain { query, .. } | Command::Unload { query, .. } => {
+                !named_relations(query).is_subset(&defined(query))
+            }
+            Command::ShowFunctions { .. } | Command::ShowDatabases | Command::NotNeeded(_) => false,
+            _ => true,
         }
-        datafusion::sql::resolve::resolve_table_references(inner, true)
-            .map_or(true, |(tables, _)| tables.iter().any(|table| !GENERATING.contains(&table.table())))
     }
 
     /// Whether its answer is text over several lines, such as a plan.
     pub fn is_explain(&self) -> bool {
-        match &self.syntax {
-            SqlStatement::Explain(_) => true,
-            SqlStatement::Statement(statement) => matches!(**statement, Sql::Explain { .. }),
-            _ => false,
-        }
+        matches!(self.command, Command::Explain { .. } | Command::ShowCreate(_))
     }
 }
 
-fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
-    Tokenizer::new(&GenericDialect {}, text).tokenize_with_location().map_err(|error| {
-        let at = error.location;
-        SqlError::at(error.message, Place::at(text, at.line, at.column))
-    })
+/// The names that a query defines for itself.
+fn defined(query: &Query) -> std::collections::BTreeSet<String> {
+    #[derive(Default)]
+    struct Ctes(std::collections::BTreeSet<String>);
+    impl Visitor for Ctes {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> std::ops::ControlFlow<()> {
+            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+            self.0.extend(ctes.map(|cte| cte.alias.name.value.to_lowercase()));
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let mut ctes = Ctes::default();
+    let _ = Visit::visit(query, &mut ctes);
+    ctes.0
 }
 
 /// The span of the last token before `index` that is neither blank nor a comment.
@@ -119,61 +117,21 @@ fn last_before(tokens: &[TokenWithSpan], index: usize) -> Span {
 }
 
 /// Skips semicolons; whether another statement follows.
-fn next_statement(parser: &mut DFParser<'_>, text: &str) -> Result<bool, SqlError> {
-    let first = parser.parser.index() == 0;
+fn next_statement(parser: &mut Parser<'_>, text: &str) -> Result<bool, SqlError> {
+    let first = parser.index() == 0;
     let mut separated = false;
-    while parser.parser.consume_token(&Token::SemiColon) {
+    while parser.consume_token(&Token::SemiColon) {
         separated = true;
     }
-    let next = parser.parser.peek_token();
+    let next = parser.peek_token();
     if next.token == Token::EOF {
         return Ok(false);
     }
     if first || separated {
         return Ok(true);
     }
-    let message = format!("expected the end of the statement, found {}", next.token);
+    let message = format!("SYNTAX_ERROR: expected the end of the statement, found {}", next.token);
     Err(SqlError::at(message, Place::of_span(text, next.span)))
-}
-
-fn refuse_by_first_word(first: &TokenWithSpan, text: &str) -> Result<(), SqlError> {
-    let Token::Word(word) = &first.token else { return Ok(()) };
-    let name = word.value.to_uppercase();
-    if word.quote_style.is_none() && READING.contains(&name.as_str()) {
-        return Ok(());
-    }
-    let place = Place::of_span(text, first.span);
-    if word.keyword != Keyword::NoKeyword && word.quote_style.is_none() {
-        return Err(refusal(&name, place));
-    }
-    let message = format!("expected a statement, found '{}'", word.value);
-    Err(SqlError::at(message, place).suggest(&nearest(&name, READING.iter().copied())))
-}
-
-fn refusal(what: &str, place: Option<Place>) -> SqlError {
-    let message = format!("{what} is refused: trailq only reads (SELECT, EXPLAIN, SHOW, DESCRIBE)");
-    SqlError::at(message, place)
-}
-
-fn refuse_unless_reading(statement: &SqlStatement, span: Span, text: &str) -> Result<(), SqlError> {
-    let refused = match statement {
-        SqlStatement::Explain(explain) => return refuse_unless_reading(&explain.statement, span, text),
-        SqlStatement::CopyTo(_) => "COPY",
-        SqlStatement::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
-        SqlStatement::Reset(_) => "RESET",
-        SqlStatement::Statement(statement) => match &**statement {
-            Sql::Query(_)
-            | Sql::ExplainTable { .. }
-            | Sql::Explain { .. }
-            | Sql::ShowTables { .. }
-            | Sql::ShowColumns { .. }
-            | Sql::ShowFunctions { .. }
-            | Sql::ShowVariable { .. }
-            | Sql::ShowCreate { .. } => return Ok(()),
-            _ => "this statement",
-        },
-    };
-    Err(refusal(refused, Place::of_span(text, span)))
 }
 
 /// The byte at a line and column as the tokenizer counts them: from 1, in characters.
@@ -229,20 +187,20 @@ mod tests {
         assert!(reads("SELECT (SELECT count(*) FROM cloudtrail_logs)"));
         assert!(!reads("EXPLAIN SELECT 1") && reads("EXPLAIN SELECT 1 FROM events"));
         assert!(reads("SHOW TABLES"));
-        assert!(!reads("SELECT * FROM generate_series(1, 3)"));
+        assert!(!reads("SELECT * FROM UNNEST(sequence(1, 3)) AS t(n)"));
     }
 
     #[test]
     fn a_misspelt_statement_names_the_nearest() {
         let error = Script::parse("SELECT 1;\nSELCT 2").unwrap_err().to_string();
-        let expected = "expected a statement, found 'SELCT' (line 2, column 1)\n  2 | SELCT 2\n    | ^^^^^\n  did you mean: SELECT?";
+        let expected = "SYNTAX_ERROR: expected a statement, found 'SELCT' (line 2, column 1)\n  2 | SELCT 2\n    | ^^^^^\n  did you mean: SELECT?";
         assert_eq!(error, expected);
     }
 
     #[test]
     fn writing_is_refused_with_its_place() {
-        let error = Script::parse("SELECT 1; DROP TABLE events").unwrap_err().to_string();
-        assert!(error.starts_with("DROP is refused: trailq only reads"), "{error}");
+        let error = Script::parse("SELECT 1; DELETE FROM events").unwrap_err().to_string();
+        assert!(error.starts_with("NOT_SUPPORTED: DELETE is refused: SQL only reads"), "{error}");
         assert!(error.contains("(line 1, column 11)"), "{error}");
     }
 }

@@ -6,14 +6,57 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::functions::expr_fn::{coalesce, replace, substr, substring};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 
 use super::time::TimeRange;
+use super::{CLOUDTRAIL_LOGS, SessionOptions, Tables};
 use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE, schema};
 
 const EVENTS: &str = "events";
+
+/// The table that event data store ids mean.
+pub(super) const LAKE_FACE: &str = "cloudtrail_lake";
+
+/// The columns that AWS's table definitions partition by, as `*` shows them.
+pub(super) const PARTITION_COLUMNS: [&str; 6] = ["account", "region", "year", "month", "day", "timestamp"];
+
+/// What SHOW PARTITIONS asks.
+pub(super) const PARTITIONS: &str =
+    "SELECT DISTINCT 'account=' || account || '/region=' || region || '/year=' || year
+    || '/month=' || month || '/day=' || day AS partition FROM cloudtrail_logs ORDER BY 1";
+
+/// The tables of a session, by their names.
+pub(super) fn tables(
+    tables: Tables,
+    options: &SessionOptions,
+) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
+    let view = cloudtrail_logs(&tables.events, options.range, options.distinct)?;
+    let once = distinct_events(&tables.events)?;
+    let mut all: Vec<(String, Arc<dyn TableProvider>)> = vec![
+        (CLOUDTRAIL_LOGS.to_owned(), Arc::new(ViewTable::new(view, None))),
+        ("distinct_events".to_owned(), Arc::new(ViewTable::new(once, None))),
+        ("events".to_owned(), tables.events),
+    ];
+    let others = [
+        ("log_files", tables.log_files),
+        ("quarantine", tables.quarantine),
+        ("digests", tables.digests),
+        ("integrity_gaps", tables.integrity_gaps),
+    ];
+    all.extend(others.into_iter().filter_map(|(name, table)| Some((name.to_owned(), table?))));
+    Ok(all)
+}
+
+/// What `*` shows of `cloudtrail_logs`: the columns of AWS's table definition, and its partitions.
+pub(super) fn star() -> Vec<String> {
+    let columns = column_names(&schema()).into_iter().take(DDL_COLUMNS);
+    columns.chain(PARTITION_COLUMNS.map(str::to_owned)).collect()
+}
+
+/// How many columns AWS's table definition has.
+const DDL_COLUMNS: usize = 29;
 
 /// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
 /// With `distinct`, each event once.

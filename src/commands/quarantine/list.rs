@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 
 use super::{Place, Which, short, summary};
 use crate::lake::{QuarantineFilter, Quarantined};
@@ -53,7 +52,7 @@ impl Args {
         } else {
             everything(&found)?
         };
-        let answer = Answer { schema: batch.schema(), batches: futures::stream::iter([Ok(batch)]).boxed() };
+        let answer = Answer::of(batch);
         let options = Options {
             width: output::terminal_width(),
             terminal,

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::testing::{answer, tables};
-use super::super::{Session, TimeRange};
+use super::super::{Session, SessionOptions};
 
 /// Two trails whose log files overlap, and two records without an id.
 fn overlapping() -> Vec<Value> {
@@ -24,7 +24,8 @@ fn overlapping() -> Vec<Value> {
 }
 
 fn session() -> Session {
-    Session::open(tables(&overlapping()), TimeRange::default(), true).unwrap()
+    Session::open(tables(&overlapping()), SessionOptions { distinct: true, ..SessionOptions::default() })
+        .unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! A query as Athena reads it, made into one that DataFusion reads the same way.
+//!
+//! All of it is done on the syntax tree, in passes that each bridge one difference:
+//!
+//! | pass | difference |
+//! |---|---|
+//! | [`fold`] | names, quoted or not, have no case |
+//! | [`relations`] | `db.cloudtrail_logs`, event data store ids, names that users give |
+//! | [`expressions`] | special forms that are functions here: TRY, IF, EXTRACT, LIKE, subscripts |
+//! | [`whole`] | structs shown whole have the members of AWS's table definition |
+//! | [`outer`] | members of structs of an outer query |
+//! | [`columns`] | what the columns of an answer are called; the same name twice |
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use datafusion::sql::sqlparser::ast::Query;
+
+use super::error::SqlError;
+
+mod columns;
+mod expressions;
+mod fold;
+mod outer;
+mod relations;
+mod whole;
+
+pub(super) use columns::Headings;
+pub(super) use relations::named_relations;
+
+/// The names that a query may use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    /// The tables and views that are registered.
+    pub(super) tables: BTreeSet<String>,
+    /// Other names, each with the table that it means.
+    pub(super) synonyms: BTreeMap<String, String>,
+    /// The columns of all tables.
+    pub(super) columns: HashSet<String>,
+    /// The table that event data store ids mean.
+    pub(super) lake_face: Option<String>,
+    /// Tables of which `*` shows only some columns, with these.
+    pub(super) stars: BTreeMap<String, Vec<String>>,
+    /// The names of aggregate functions.
+    pub(super) aggregates: HashSet<String>,
+}
+
+/// Rewrites `query`, of the text `text`; what its columns are to be called is returned.
+pub(super) fn adapt(query: &mut Query, names: &Names, text: &str) -> Result<Headings, SqlError> {
+    let spelt = columns::spelt(query);
+    fold::fold(query);
+    relations::resolve(query, names, text)?;
+    expressions::rewrite(query, names, text)?;
+    let headings = columns::name(query, spelt, names, text)?;
+    whole::narrow(query, names);
+    outer::split_paths(query, names);
+    Ok(headings)
+}

@@ -1,0 +1,279 @@
+//! What the names after FROM mean: `db.cloudtrail_logs`, an event data store's id, a name that the user gave.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+};
+use datafusion::sql::sqlparser::ast::{Spanned as _, WildcardAdditionalOptions};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::Names;
+use super::fold::fold_name;
+use crate::sql::error::SqlError;
+use crate::sql::syntax::ident;
+use crate::sql::tokens::is_event_data_store;
+
+/// The schema in which SQL describes tables.
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// The last parts of all names of relations in `query`, in lower case.
+pub(in crate::sql) fn named_relations(query: &Query) -> BTreeSet<String> {
+    struct Collect(BTreeSet<String>);
+    impl Visitor for Collect {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            // What has arguments is a function that makes rows.
+            if let TableFactor::Table { name, args: None, .. } = factor {
+                self.0.extend(parts(name).pop().map(|name| name.to_lowercase()));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut found = Collect(BTreeSet::new());
+    let _ = Visit::visit(query, &mut found);
+    found.0
+}
+
+/// Puts the table that is meant in place of each name; an unknown one is an error that names the nearest.
+pub(super) fn resolve(query: &mut Query, names: &Names, text: &str) -> Result<(), SqlError> {
+    let mut used = Used::default();
+    let _ = Visit::visit(query, &mut used);
+    let mut resolver = Resolver { names, text, used };
+    match VisitMut::visit(query, &mut resolver) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// The names that stand in a query.
+#[derive(Default)]
+struct Used {
+    ctes: BTreeSet<String>,
+    /// The relations that are written with a database before them, all parts of each.
+    qualified: Vec<Vec<String>>,
+}
+
+impl Visitor for Used {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
+        let parts = parts(relation);
+        if parts.len() > 1 {
+            self.qualified.push(parts);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Resolver<'a> {
+    names: &'a Names,
+    text: &'a str,
+    used: Used,
+}
+
+impl Resolver<'_> {
+    /// The table that a name means, or none for what the query itself defines.
+    fn table(&self, name: &ObjectName) -> Result<Option<String>, SqlError> {
+        let parts = parts(name);
+        let Some(last) = parts.last() else { return Ok(None) };
+        if parts.len() == 1 && self.used.ctes.contains(last) {
+            return Ok(None);
+        }
+        if parts.iter().rev().nth(1).is_some_and(|schema| schema == INFORMATION_SCHEMA) {
+            return Ok(Some(format!("{INFORMATION_SCHEMA}.{last}")));
+        }
+        let table = self.names.synonyms.get(last).unwrap_or(last);
+        if self.names.tables.contains(table) {
+            return Ok(Some(table.clone()));
+        }
+        if is_event_data_store(last)
+            && let Some(face) = &self.names.lake_face
+        {
+            return Ok(Some(face.clone()));
+        }
+        let known = self.names.tables.iter().chain(self.names.synonyms.keys()).map(String::as_str);
+        Err(SqlError::unknown_table(&parts.join("."), known, name.span(), self.text))
+    }
+
+    fn replace(&self, name: &mut ObjectName, alias: &mut Option<TableAlias>) -> Result<(), SqlError> {
+        let Some(table) = self.table(name)? else { return Ok(()) };
+        let span = name.span();
+        let written = parts(name).pop().unwrap_or_default();
+        if alias.is_none() && table != written {
+            *alias = Some(TableAlias {
+                explicit: true,
+                name: ident(&written, span),
+                columns: Vec::new(),
+                at: None,
+            });
+        }
+        let parts = table.split('.').map(|part| ObjectNamePart::Identifier(ident(part, span)));
+        *name = ObjectName(parts.collect());
+        Ok(())
+    }
+
+    /// The names behind the database, if they begin with the full name of a relation.
+    fn without_database(&self, idents: &mut Vec<Ident>) {
+        let begins = |name: &Vec<String>| {
+            name.len() <= idents.len()
+                && name.iter().zip(idents.iter()).all(|(part, ident)| *part == ident.value)
+        };
+        if let Some(name) = self.used.qualified.iter().find(|name| begins(name)) {
+            idents.drain(..name.len() - 1);
+        }
+    }
+}
+
+impl VisitorMut for Resolver<'_> {
+    type Break = Box<SqlError>;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        if let TableFactor::Table { name, alias, args: None, .. } = factor
+            && let Err(error) = self.replace(name, alias)
+        {
+            return ControlFlow::Break(Box::new(error));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        for item in &mut select.projection {
+            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+            {
+                fold_name(name);
+                let mut idents: Vec<Ident> =
+                    name.0.iter().filter_map(|part| part.as_ident().cloned()).collect();
+                self.without_database(&mut idents);
+                *name = ObjectName(idents.into_iter().map(ObjectNamePart::Identifier).collect());
+            }
+        }
+        self.expand_stars(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Expr::CompoundIdentifier(idents) = expr {
+            self.without_database(idents);
+            if let [only] = idents.as_slice() {
+                *expr = Expr::Identifier(only.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A relation of FROM: the name that its columns are qualified by, and the table if it is one with a star
+/// of its own.
+struct From {
+    name: Option<String>,
+    table: Option<String>,
+}
+
+impl Resolver<'_> {
+    /// Writes out `*` and `t.*` of tables of which it shows only some columns.
+    fn expand_stars(&self, select: &mut Select) {
+        let is_star =
+            |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        if !select.projection.iter().any(is_star) {
+            return;
+        }
+        let factors = select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+        });
+        let relations: Vec<From> = factors.map(|factor| self.from(factor)).collect();
+        if relations.iter().all(|relation| relation.table.is_none()) || has_common_columns(select) {
+            return;
+        }
+        let items = std::mem::take(&mut select.projection);
+        select.projection = items.into_iter().flat_map(|item| self.expand(item, &relations)).collect();
+    }
+
+    fn expand(&self, item: SelectItem, relations: &[From]) -> Vec<SelectItem> {
+        match &item {
+            SelectItem::Wildcard(options)
+                if options.opt_exclude.is_none() && options.opt_except.is_none() =>
+            {
+                if relations.iter().any(|relation| relation.table.is_none() && relation.name.is_none()) {
+                    return vec![item];
+                }
+                let span = options.wildcard_token.0.span;
+                relations
+                    .iter()
+                    .flat_map(|relation| self.columns(relation, relations.len() > 1, span))
+                    .collect()
+            }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                let wanted = parts(name).pop();
+                let span = options.wildcard_token.0.span;
+                match relations.iter().find(|relation| relation.table.is_some() && relation.name == wanted) {
+                    Some(relation) => self.columns(relation, true, span),
+                    None => vec![item],
+                }
+            }
+            _ => vec![item],
+        }
+    }
+
+    fn columns(&self, relation: &From, qualified: bool, span: Span) -> Vec<SelectItem> {
+        let name = relation.name.clone().unwrap_or_default();
+        let Some(columns) = relation.table.as_ref().and_then(|table| self.names.stars.get(table)) else {
+            let name = ObjectName(vec![ObjectNamePart::Identifier(ident(&name, span))]);
+            let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+            return vec![SelectItem::QualifiedWildcard(kind, WildcardAdditionalOptions::default())];
+        };
+        let column = |column: &String| {
+            SelectItem::UnnamedExpr(if qualified {
+                Expr::CompoundIdentifier(vec![ident(&name, span), ident(column, span)])
+            } else {
+                Expr::Identifier(ident(column, span))
+            })
+        };
+        columns.iter().map(column).collect()
+    }
+
+    fn from(&self, factor: &TableFactor) -> From {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let table =
+                    self.table(name).ok().flatten().filter(|table| self.names.stars.contains_key(table));
+                let own = parts(name).pop();
+                From { name: alias.as_ref().map(|alias| alias.name.value.clone()).or(own), table }
+            }
+            TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => {
+                From { name: alias.as_ref().map(|alias| alias.name.value.clone()), table: None }
+            }
+            _ => From { name: None, table: None },
+        }
+    }
+}
+
+/// Whether joins make one column of two, which only the planner can work out.
+fn has_common_columns(select: &Select) -> bool {
+    use datafusion::sql::sqlparser::ast::{JoinConstraint as C, JoinOperator as J};
+    let constraint = |join: &J| match join {
+        J::Join(c)
+        | J::Inner(c)
+        | J::Left(c)
+        | J::LeftOuter(c)
+        | J::Right(c)
+        | J::RightOuter(c)
+        | J::FullOuter(c) => {
+            matches!(c, C::Using(_) | C::Natural)
+        }
+        _ => false,
+    };
+    select.from.iter().flat_map(|from| &from.joins).any(|join| constraint(&join.join_operator))
+}
+
+fn parts(name: &ObjectName) -> Vec<String> {
+    name.0.iter().filter_map(|part| part.as_ident().map(|ident| ident.value.clone())).collect()
+}
