@@ -8,7 +8,6 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::session_state::SessionStateDefaults;
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
@@ -99,15 +98,14 @@ impl Answer {
 }
 
 fn state() -> datafusion::common::Result<SessionState> {
-    let mut expr_planners = vec![Arc::new(operators::Operators) as _];
-    expr_planners.extend(SessionStateDefaults::default_expr_planners());
-    let mut state = SessionStateBuilder::new()
+    let mut builder = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()
-        .with_expr_planners(expr_planners)
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
-        .with_query_planner(Arc::new(distinct::Planner))
-        .build();
+        .with_query_planner(Arc::new(distinct::Planner));
+    // Before the planners of DataFusion, which take what they are asked first.
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
+    let mut state = builder.build();
     functions::register(&mut state)?;
     state.register_udf(Arc::new(ddl::narrow()))?;
     Ok(state)
