@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_empty_array};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, internal_err, not_impl_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::functions_aggregate::bit_and_or_xor::{bit_and_udaf, bit_or_udaf, bit_xor_udaf};
 use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
 
-use super::arrays::function::{Types, unexpected};
+use super::arrays::function::{Types, list_of};
+use super::types::unexpected;
 use groups::Pick;
 
 mod approx_distinct;
@@ -24,11 +25,13 @@ mod average;
 mod best;
 mod count_if;
 mod digest;
+mod distinct;
 mod first;
 mod groups;
 mod listagg;
 mod mapped;
 mod moments;
+mod ordered;
 mod percentile;
 mod sliding;
 #[cfg(test)]
@@ -110,6 +113,11 @@ impl Aggregate {
         AggregateUDF::from(Self { name, expected, types, state, accumulator, pick, signature })
     }
 
+    /// Whether it gives something else if its rows come in another order, and such an order is asked for.
+    fn is_ordered(&self, keys: usize) -> bool {
+        keys > 0 && matches!(self.name, "arbitrary" | "any_value" | "map_agg" | "multimap_agg" | "map_union")
+    }
+
     fn types(&self, given: &[DataType]) -> Result<Types> {
         let given: Vec<_> = given.iter().map(plain).collect();
         (self.types)(&given).ok_or_else(|| unexpected(self.name, &given, self.expected))
@@ -148,16 +156,40 @@ impl AggregateUDFImpl for Aggregate {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let takes = args.input_fields.iter().map(|field| field.data_type().clone()).collect();
+        let takes: Vec<_> = args.input_fields.iter().map(|field| field.data_type().clone()).collect();
+        if args.is_distinct || self.is_ordered(args.ordering_fields.len()) {
+            let keys = args.ordering_fields.iter().map(|field| field.data_type().clone());
+            let keys = keys.filter(|_| self.is_ordered(1));
+            return Ok(fields(args.name, takes.into_iter().chain(keys).map(list_of).collect()));
+        }
         let spec = Spec { takes, gives: args.return_type().clone() };
         Ok(fields(args.name, (self.state)(&spec)))
     }
 
-    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if args.is_distinct {
-            return not_impl_err!("NOT_SUPPORTED: {}(DISTINCT …) beside other aggregates", self.name);
+    /// Which one is first matters to few. The others are not told of an order.
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        if self.is_ordered(1) {
+            AggregateOrderSensitivity::SoftRequirement
+        } else {
+            AggregateOrderSensitivity::Insensitive
         }
-        (self.accumulator)(&spec(&args))
+    }
+
+    /// Rows are sorted here, in whichever order they come.
+    fn with_beneficial_ordering(self: Arc<Self>, _: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        Ok(Some(self))
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        let spec = spec(&args);
+        let mut accumulator = (self.accumulator)(&spec)?;
+        if args.is_distinct {
+            accumulator = distinct::distinct(accumulator, &spec.takes)?;
+        }
+        if self.is_ordered(args.order_bys.len()) {
+            accumulator = ordered::ordered(accumulator, &spec.takes, &args)?;
+        }
+        Ok(accumulator)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -166,7 +198,8 @@ impl AggregateUDFImpl for Aggregate {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
         let spec = spec(&args);
-        !args.is_distinct && (self.pick)(&spec).is_some() && groups::fits(&spec.takes)
+        let plain = !args.is_distinct && !self.is_ordered(args.order_bys.len());
+        plain && (self.pick)(&spec).is_some() && groups::fits(&spec.takes)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {

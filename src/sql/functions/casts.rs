@@ -35,6 +35,11 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     ]
 }
 
+/// Values as text.
+pub(super) fn to_varchar(values: &ArrayRef) -> Result<ArrayRef> {
+    CastFunction::new("$cast", false).evaluate(values, &Type::Varchar(None))
+}
+
 /// `"$cast"(x, 'type')` fails at the first value that cannot be cast, `"$try_cast"` gives NULL for it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CastFunction {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::arrays::function::type_name;
+use super::types::type_name;
 
 mod attempt;
 mod elements;

@@ -14,7 +14,7 @@ use datafusion::logical_expr::ScalarUDF;
 use super::arrays::function::{
     Function, Types, array_of, common, element_of, list_of, map_of, row_of, sides_of,
 };
-use super::arrays::lists::{Lists, Picks, keys, lists};
+use super::arrays::lists::{Lists, Picks, keys, lists, too_large};
 use super::arrays::{columns_of, text};
 
 #[cfg(test)]
@@ -108,6 +108,9 @@ pub(super) fn maps(
         return internal_err!("{gives} has no entries");
     };
     let length = keys.len();
+    if i32::try_from(length).is_err() {
+        return Err(too_large());
+    }
     let columns = [keys, values]
         .iter()
         .zip(fields)

@@ -3,8 +3,10 @@
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, Fields, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field, IntervalUnit, TimeUnit};
 use datafusion::common::{DataFusionError, plan_datafusion_err};
+
+use super::arrays::function::map_of;
 
 mod parser;
 mod type_of;
@@ -122,13 +124,7 @@ impl Type {
             Self::IpAddress => DataType::FixedSizeBinary(16),
             Self::IpPrefix => DataType::FixedSizeBinary(17),
             Self::Array(element) => DataType::List(Arc::new(Field::new_list_field(element.arrow(), true))),
-            Self::Map(key, value) => {
-                let pair = Fields::from(vec![
-                    Field::new("key", key.arrow(), false),
-                    Field::new("value", value.arrow(), true),
-                ]);
-                DataType::Map(Arc::new(Field::new("entries", DataType::Struct(pair), false)), false)
-            }
+            Self::Map(key, value) => map_of(key.arrow(), value.arrow()),
             Self::Row(members) => DataType::Struct(members.iter().enumerate().map(field).collect()),
         }
     }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 
-use super::super::arrays::function::unexpected;
+use super::super::types::unexpected;
 
 /// `approx_distinct(value[, standard error])`.
 pub(super) fn approx_distinct() -> AggregateUDF {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
-use super::super::arrays::function::unexpected;
+use super::super::types::unexpected;
 use super::fields;
 
 /// `avg(number)`.

@@ -218,7 +218,7 @@ impl Many {
 impl Accumulator for Many {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let key = if self.alone { &values[0] } else { &values[1] };
-        self.set_count(&values[values.len() - 1])?;
+        self.set_count(&values[if self.alone { 1 } else { 2 }])?;
         self.add(&values[0], &Arc::clone(key))
     }
 

@@ -38,7 +38,8 @@ struct Chosen {
 
 impl Picked {
     pub(super) fn new(pick: Pick, types: &[DataType]) -> Result<Self> {
-        let (value_type, key_type) = (types[0].clone(), types[types.len() - 1].clone());
+        let key = usize::from(pick != Pick::First);
+        let (value_type, key_type) = (types[0].clone(), types[key].clone());
         let converter = |data_type: &DataType| RowConverter::new(vec![SortField::new(data_type.clone())]);
         Ok(Self {
             pick,
@@ -87,7 +88,7 @@ impl GroupsAccumulator for Picked {
     ) -> Result<()> {
         self.groups.resize_with(total, || None);
         self.winners.resize(total, None);
-        let key_column = &values[values.len() - 1];
+        let key_column = &values[usize::from(self.pick != Pick::First)];
         let keys = self.keys.convert_columns(std::slice::from_ref(key_column))?;
         let nulls = key_column.logical_nulls();
         let mut touched = Vec::new();
@@ -145,6 +146,7 @@ impl GroupsAccumulator for Picked {
 
     /// Each row is a group of its own. One that is filtered out has no key.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let values = if self.pick == Pick::First { &values[..1] } else { &values[..2] };
         let Some(filter) = filter else { return Ok(values.to_vec()) };
         let kept: UInt64Array =
             filter.iter().enumerate().map(|(row, kept)| (kept == Some(true)).then_some(row as u64)).collect();

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::scalar::ScalarValue;
 
-use super::super::arrays::function::{is_varchar, list_of, unexpected};
+use super::super::arrays::function::{is_varchar, list_of};
+use super::super::types::unexpected;
 
 /// `listagg(value[, separator])`.
 pub(super) fn listagg() -> AggregateUDF {

@@ -81,6 +81,30 @@ async fn aggregates_without_rows_are_null_and_counts_are_zero() {
 }
 
 #[tokio::test]
+async fn distinct_arguments_count_once_and_order_chooses() {
+    let answers = answers().await;
+    let sql = "SELECT g, cardinality(multimap_agg(DISTINCT g, s)), element_at(multimap_agg(DISTINCT b, g), true), \
+               element_at(histogram(DISTINCT s), 'x'), count_if(DISTINCT b), approx_percentile(DISTINCT n, 0.5), \
+               max_by(s, n ORDER BY id), listagg(DISTINCT g, ',') FROM t GROUP BY g ORDER BY g";
+    assert_eq!(
+        answers.rows(sql).await,
+        ["a 1 [a] 1 1 20 y a", "b 1 [b] 1 1 7 x b", "c 1 NULL NULL 0 NULL NULL c"]
+    );
+    let sql = "SELECT arbitrary(s ORDER BY id DESC), element_at(map_agg(g, id ORDER BY id DESC), 'a'), \
+               element_at(multimap_agg(g, id ORDER BY id DESC), 'a') FROM (SELECT * FROM t ORDER BY id LIMIT 9)";
+    assert_eq!(answers.rows(sql).await, ["x 3 [3, 2, 1]"]);
+}
+
+#[tokio::test]
+async fn everything_that_compares_has_a_largest() {
+    let answers = answers().await;
+    let sql = "SELECT max(\"$cast\"(concat('10.0.0.', CAST(id AS varchar)), 'ipaddress')) = \"$cast\"('10.0.0.6', 'ipaddress'), \
+               max(b), min(ARRAY[id]), max(\"$row\"(g, id)), max(g), \
+               max_by(id, \"$cast\"(concat('10.0.0.', CAST(7 - id AS varchar)), 'ipaddress')) FROM t";
+    assert_eq!(answers.rows(sql).await, ["true true [1] {field0: c, field1: 6} c 1"]);
+}
+
+#[tokio::test]
 async fn aggregates_work_over_windows() {
     let answers = answers().await;
     let sliding = "OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)";

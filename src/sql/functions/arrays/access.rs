@@ -15,10 +15,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::super::casts::to_varchar;
 use super::super::maps::Maps;
-use super::function::{
-    Function, Types, array_of, common, element_of, is_bigint, sides_of, type_name, unexpected,
-};
+use super::super::types::{type_name, unexpected};
+use super::function::{Function, Types, array_of, common, element_of, is_bigint, sides_of};
 use super::lists::{Lists, keys};
 
 /// The functions of this file.
@@ -122,6 +122,10 @@ fn find(maps: &Maps, key: &dyn Array, same: impl Fn(usize, usize) -> bool) -> UI
 
 /// A value as messages show it.
 pub(crate) fn text(array: &ArrayRef, row: usize) -> Result<String> {
+    if !array.data_type().is_nested() {
+        let one = to_varchar(&array.slice(row, 1))?;
+        return Ok(one.as_string_opt::<i32>().map_or(String::new(), |text| text.value(0).to_owned()));
+    }
     let options = FormatOptions::default().with_null("null");
     Ok(ArrayFormatter::try_new(array, &options)?.value(row).to_string())
 }

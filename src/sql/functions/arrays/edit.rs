@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, StringArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ScalarUDF;
@@ -295,9 +294,4 @@ fn shuffle(args: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
         }
     }
     picks.finish(&[&lists.values], gives)
-}
-
-/// A column as text, as `CAST(x AS varchar)` has it.
-pub(super) fn varchar(array: &ArrayRef) -> Result<StringArray> {
-    Ok(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::common::Result;
 use datafusion::logical_expr::type_coercion::binary::{binary_numeric_coercion, comparison_coercion};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::scalar::ScalarValue;
+
+use super::super::types::unexpected;
 
 /// The types that a call takes, to which its arguments are cast, and the one that it gives.
 pub(crate) struct Types {
@@ -108,56 +110,6 @@ impl ScalarUDFImpl for Function {
         } else {
             ColumnarValue::Array(array)
         })
-    }
-}
-
-/// The error of a call whose types the function does not know.
-pub(crate) fn unexpected(name: &str, given: &[DataType], expected: &str) -> DataFusionError {
-    let given: Vec<_> = given.iter().map(type_name).collect();
-    plan_datafusion_err!(
-        "FUNCTION_NOT_FOUND: Unexpected parameters ({}) for function {name}. Expected: {expected}",
-        given.join(", ")
-    )
-}
-
-/// Trino's name of a type.
-pub(crate) fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Null => "unknown".into(),
-        DataType::Boolean => "boolean".into(),
-        DataType::Int8 => "tinyint".into(),
-        DataType::Int16 => "smallint".into(),
-        DataType::Int32 => "integer".into(),
-        DataType::Float32 => "real".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Utf8 | DataType::Utf8View => "varchar".into(),
-        DataType::LargeUtf8 => "json".into(),
-        DataType::FixedSizeBinary(16) => "ipaddress".into(),
-        DataType::FixedSizeBinary(17) => "ipprefix".into(),
-        DataType::Binary | DataType::BinaryView => "varbinary".into(),
-        DataType::Date32 => "date".into(),
-        DataType::Timestamp(_, None) => "timestamp(3)".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".into(),
-        DataType::Interval(_) => "interval".into(),
-        DataType::Dictionary(_, value) => type_name(value),
-        DataType::List(element) => format!("array({})", type_name(element.data_type())),
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(entry) => {
-                let sides: Vec<_> = entry.iter().map(|side| type_name(side.data_type())).collect();
-                format!("map({})", sides.join(", "))
-            }
-            _ => "map".into(),
-        },
-        DataType::Struct(fields) => {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|field| format!("{} {}", field.name(), type_name(field.data_type())))
-                .collect();
-            format!("row({})", fields.join(", "))
-        }
-        data_type if data_type.is_integer() => "bigint".into(),
-        other => other.to_string(),
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::ScalarUDF;
 
-use super::edit::varchar;
+use super::super::casts::to_varchar;
 use super::function::{Function, Types, array_of, element_of, is_varchar};
 use super::lists::Lists;
 
@@ -29,7 +29,8 @@ fn types(given: &[DataType]) -> Option<Types> {
 /// Elements that are NULL are left out, unless something is given to stand for them.
 fn array_join(args: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
     let lists = Lists::new(&args[0])?;
-    let texts = varchar(&lists.values)?;
+    let texts = to_varchar(&lists.values)?;
+    let texts = texts.as_string::<i32>();
     let separators = args[1].as_string::<i32>();
     let replacements = args.get(2).map(AsArray::as_string::<i32>);
     let mut joined = StringBuilder::with_capacity(lists.len(), texts.value_data().len());

@@ -240,6 +240,11 @@ async fn arrays_are_cut_turned_and_joined() {
         ("array_join(ARRAY['','a'], '-')", "-a"),
         ("array_join(ARRAY[NULL], ',')", ""),
         ("array_join(ARRAY[true,false], '/')", "true/false"),
+        (
+            "array_join(ARRAY[\"$cast\"('2026-01-01 00:00:01', 'timestamp(3)')], '/')",
+            "2026-01-01 00:00:01.000",
+        ),
+        ("array_join(\"$cast\"(json_parse('[\"a\",1]'), 'array(json)'), '/')", "a/1"),
         ("array_join(ARRAY['a'], NULL)", "NULL"),
         (
             "zip(ARRAY[1,2], ARRAY['1b',NULL,'3b'])",

@@ -11,8 +11,9 @@ use datafusion::logical_expr::{
     HigherOrderUDFImpl, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
 
-use super::super::arrays::function::{array_of, common, element_of, unexpected};
+use super::super::arrays::function::{array_of, common, element_of};
 use super::super::arrays::lists::Lists;
+use super::super::types::unexpected;
 use super::Call;
 
 /// `reduce(array, initial, (state, element) -> state, state -> result)`.

@@ -1,3 +1,5 @@
+mod parquet;
+
 use super::super::arrays::tests::{Answers, check, fails};
 
 #[tokio::test]
