@@ -8,8 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::session_state::SessionStateDefaults;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -19,6 +18,7 @@ use crate::lake::Lake;
 mod adapt;
 mod catalogue;
 mod command;
+mod ddl;
 mod dialect;
 mod distinct;
 mod error;
@@ -102,17 +102,17 @@ impl Answer {
 }
 
 fn state() -> datafusion::common::Result<SessionState> {
-    let mut expr_planners = vec![Arc::new(operators::Operators) as _];
-    expr_planners.extend(SessionStateDefaults::default_expr_planners());
-    let mut state = SessionStateBuilder::new()
+    let mut builder = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()
-        .with_expr_planners(expr_planners)
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
         .with_query_planner(Arc::new(distinct::Planner))
-        .with_optimizer_rules(given::rules())
-        .build();
+        .with_optimizer_rules(given::rules());
+    // Before the planners of DataFusion, which take what they are asked first.
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
+    let mut state = builder.build();
     functions::register(&mut state)?;
+    state.register_udf(Arc::new(ddl::narrow()))?;
     Ok(state)
 }
 
@@ -283,30 +283,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_that_writes_is_run() {
+    async fn nothing_that_writes_into_the_lake_is_run() {
         let session = two_rows();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("out.csv");
-        let copy = format!("COPY cloudtrail_logs TO '{}' STORED AS CSV", file.display());
-        let statements = [
-            copy.clone(),
-            format!("EXPLAIN ANALYZE {copy}"),
-            format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{}'", folder.path().display()),
-            "CREATE TABLE t AS SELECT 1".to_owned(),
-            "CREATE VIEW v AS SELECT 1".to_owned(),
-            "DROP TABLE events".to_owned(),
-            "INSERT INTO events SELECT * FROM events".to_owned(),
-            "DELETE FROM events".to_owned(),
-            "SET datafusion.execution.batch_size = 1".to_owned(),
-            "WITH x AS (SELECT 1) INSERT INTO events SELECT * FROM x".to_owned(),
-            "SELECT 1 INTO t".to_owned(),
-            "EXPLAIN ANALYZE INSERT INTO events SELECT * FROM events".to_owned(),
-        ];
-        for sql in statements {
-            let error = session.collect(&sql, &[]).await.unwrap_err().to_string();
-            assert!(error.contains("refused") || error.contains("not supported"), "{sql}: {error}");
+        for sql in [
+            "COPY cloudtrail_logs TO 'out.csv' STORED AS CSV",
+            "EXPLAIN ANALYZE INSERT INTO events SELECT * FROM events",
+            "DROP TABLE events",
+            "DROP TABLE IF EXISTS cloudtrail_logs",
+            "CREATE TABLE events AS SELECT 1 AS a",
+            "CREATE OR REPLACE VIEW cloudtrail_logs AS SELECT 1 AS a",
+            "INSERT INTO events SELECT * FROM events",
+            "DELETE FROM events",
+            "UPDATE events SET eventname = 'x'",
+            "SET datafusion.execution.batch_size = 1",
+            "WITH x AS (SELECT 1) INSERT INTO events SELECT * FROM x",
+            "SELECT 1 INTO t",
+        ] {
+            let error = session.collect(sql, &[]).await.unwrap_err().to_string();
+            let classes = ["NOT_SUPPORTED", "SYNTAX_ERROR", "ALREADY_EXISTS"];
+            assert!(classes.iter().any(|class| error.starts_with(class)), "{sql}: {error}");
         }
-        assert!(!file.exists());
         assert_eq!(answer(&session, "SELECT count(*) FROM events").await, ["2"]);
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
-use futures::StreamExt;
 
 use super::answer::{Output, Source, answer, quiet_on_broken_pipe};
 use crate::output::{self, Format, Options};

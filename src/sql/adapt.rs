@@ -7,6 +7,7 @@
 //! | [`fold`] | names, quoted or not, have no case |
 //! | [`relations`] | `db.cloudtrail_logs`, event data store ids, names that users give |
 //! | [`expressions`] | special forms that are functions here: TRY, IF, EXTRACT, LIKE, subscripts |
+//! | [`whole`] | structs shown whole have the members of AWS's table definition |
 //! | [`outer`] | members of structs of an outer query |
 //! | [`columns`] | what the columns of an answer are called; the same name twice |
 
@@ -21,6 +22,7 @@ mod expressions;
 mod fold;
 mod outer;
 mod relations;
+mod whole;
 
 pub(super) use columns::Headings;
 pub(super) use relations::named_relations;
@@ -36,21 +38,22 @@ pub(super) struct Names {
     pub(super) columns: HashSet<String>,
     /// The table that event data store ids mean.
     pub(super) lake_face: Option<String>,
-    /// Columns that `*` leaves out, and for each table that has them the table that shows them.
-    pub(super) hidden: HashSet<String>,
-    /// Tables with hidden columns, and the table that has those as well.
-    pub(super) wide: BTreeMap<String, String>,
+    /// Tables of which `*` shows only some columns, with these.
+    pub(super) stars: BTreeMap<String, Vec<String>>,
+    /// Tables that the query sees under another face, and the table that has it.
+    pub(super) faces: BTreeMap<String, String>,
     /// The names of aggregate functions.
     pub(super) aggregates: HashSet<String>,
 }
 
 /// Rewrites `query`, of the text `text`; what its columns are to be called is returned.
 pub(super) fn adapt(query: &mut Query, names: &Names, text: &str) -> Result<Headings, SqlError> {
-    let written = columns::written(query);
+    let spelt = columns::spelt(query);
     fold::fold(query);
     relations::resolve(query, names, text)?;
     expressions::rewrite(query, names, text)?;
-    let headings = columns::name(query, written, names, text)?;
+    let headings = columns::name(query, spelt, names, text)?;
+    whole::narrow(query, names);
     outer::split_paths(query, names);
     Ok(headings)
 }

@@ -191,19 +191,14 @@ fn if_exists(parser: &mut Parser) -> Result<bool, ParserError> {
 
 fn name(parser: &mut Parser) -> Result<Name, ParserError> {
     let start = parser.peek_token_ref().span;
-    // Hive's DDL quotes the whole of a name in one pair of backquotes as well.
     let object = parser.parse_object_name(false)?;
-    let parts = object.0.iter().filter_map(|part| part.as_ident().map(|ident| ident.value.to_lowercase()));
-    let parts: Vec<String> = parts.flat_map(|part| split_backquoted(&part)).collect();
-    Ok(Name { parts, span: start.union(&parser.get_current_token().span) })
-}
-
-fn split_backquoted(part: &str) -> Vec<String> {
-    part.split('`')
-        .flat_map(|piece| piece.split('.'))
-        .filter(|piece| !piece.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let idents = object.0.iter().filter_map(|part| part.as_ident());
+    let parts = idents.flat_map(|ident| {
+        let name = ident.value.to_lowercase();
+        // Hive's DDL may quote the whole of a name in one pair of backquotes.
+        if ident.quote_style == Some('`') { name.split('.').map(str::to_owned).collect() } else { vec![name] }
+    });
+    Ok(Name { parts: parts.collect(), span: start.union(&parser.get_current_token().span) })
 }
 
 fn string(parser: &mut Parser) -> Result<String, ParserError> {

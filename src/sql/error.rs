@@ -458,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_column_shows_its_place_and_the_nearest() {
         let shown = error("SELECT *\nFROM cloudtrail_logs\nWHERE evenname = 'ConsoleLogin'").await;
-        let expected = "no column 'evenname' (line 3, column 7)
+        let expected = "COLUMN_NOT_FOUND: Column 'evenname' cannot be resolved (line 3, column 7)
   3 | WHERE evenname = 'ConsoleLogin'
     |       ^^^^^^^^
   did you mean: eventname?
@@ -478,7 +478,7 @@ mod tests {
             "SELECT count(*) FROM cloudtrail_logs a JOIN cloudtrail_logs b ON a.eventid = b.evenname",
         ] {
             let shown = error(sql).await;
-            assert!(shown.contains("evenname' (line 1, column "), "{sql}:\n{shown}");
+            assert!(shown.contains("evenname' cannot be resolved (line 1, column "), "{sql}:\n{shown}");
             assert!(shown.contains("did you mean: eventname"), "{sql}:\n{shown}");
             let caret = shown.lines().nth(2).unwrap().find('^').unwrap();
             let line = &shown.lines().nth(1).unwrap()[caret..];
@@ -489,13 +489,19 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_member_is_looked_up_in_its_struct() {
         let shown = error("SELECT useridentity.acountid FROM cloudtrail_logs").await;
-        let expected = "no field 'acountid' in 'useridentity' (line 1, column 21)
+        let expected =
+            "COLUMN_NOT_FOUND: Column 'acountid' cannot be resolved in 'useridentity' (line 1, column 21)
   1 | SELECT useridentity.acountid FROM cloudtrail_logs
     |                     ^^^^^^^^
   did you mean: accountid?";
         assert_eq!(shown, expected);
         let shown = error("SELECT resources[1].bananas FROM cloudtrail_logs").await;
-        assert!(shown.starts_with("no field 'bananas' in 'resources' (line 1, column 21)"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "COLUMN_NOT_FOUND: Column 'bananas' cannot be resolved in 'resources' (line 1, column 21)"
+            ),
+            "{shown}"
+        );
         assert!(shown.ends_with("it has: arn, accountid, type, arnprefix"), "{shown}");
         let shown =
             error("SELECT useridentity.sessioncontext.sessionissuer.usernam FROM cloudtrail_logs").await;
@@ -505,14 +511,20 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_table_or_function_names_the_nearest() {
         let shown = error("SELECT 1 FROM cloudtrail_log").await;
-        let expected = "no table 'cloudtrail_log' (line 1, column 15)
+        let expected = "TABLE_NOT_FOUND: Table 'cloudtrail_log' does not exist (line 1, column 15)
   1 | SELECT 1 FROM cloudtrail_log
     |               ^^^^^^^^^^^^^^
   did you mean: cloudtrail_logs?
-  tables: cloudtrail_logs, distinct_events, events";
+  tables: cloudtrail_logs, distinct_events, events
+  if it is your name for cloudtrail_logs: --table cloudtrail_log";
         assert_eq!(shown, expected);
         let shown = error("SELECT json_extract_scaler(requestparameters, '$.a') FROM cloudtrail_logs").await;
-        assert!(shown.starts_with("no function 'json_extract_scaler' (line 1, column 8)"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "FUNCTION_NOT_FOUND: Function 'json_extract_scaler' not registered (line 1, column 8)"
+            ),
+            "{shown}"
+        );
         assert!(shown.contains("did you mean: json_extract_scalar"), "{shown}");
     }
 
@@ -531,7 +543,7 @@ mod tests {
     #[tokio::test]
     async fn the_caret_stands_right_behind_tabs_and_wide_characters() {
         let shown = error("SELECT\n\t'é日本\u{202e}', evenname FROM cloudtrail_logs").await;
-        let expected = "no column 'evenname' (line 2, column 10)
+        let expected = "COLUMN_NOT_FOUND: Column 'evenname' cannot be resolved (line 2, column 10)
   2 |  'é日本\\u{202e}', evenname FROM cloudtrail_logs
     |                   ^^^^^^^^\n";
         assert!(shown.starts_with(expected), "{shown}");
@@ -550,7 +562,10 @@ mod tests {
     #[tokio::test]
     async fn an_ambiguous_column_says_so() {
         let shown = error("SELECT eventname FROM cloudtrail_logs a, cloudtrail_logs b").await;
-        assert!(shown.starts_with("column 'eventname' is ambiguous (line 1, column 8)"), "{shown}");
+        assert!(
+            shown.starts_with("AMBIGUOUS_NAME: Column 'eventname' is ambiguous (line 1, column 8)"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]
@@ -566,9 +581,12 @@ mod tests {
             "SELECT (SELECT max(b.eventtime) FROM cloudtrail_logs b WHERE b.eventname < upper(a.eventname))
             FROM cloudtrail_logs a";
         let shown = error(sql).await;
-        assert!(shown.starts_with("not supported: a subquery that refers to the outer query"), "{shown}");
+        assert!(shown.starts_with("NOT_SUPPORTED: a subquery that refers to the outer query"), "{shown}");
         let shown = error("SELECT 1 FROM db.nothing").await;
-        assert!(shown.starts_with("no table 'db.nothing' (line 1, column 15)"), "{shown}");
+        assert!(
+            shown.starts_with("TABLE_NOT_FOUND: Table 'db.nothing' does not exist (line 1, column 15)"),
+            "{shown}"
+        );
     }
 
     #[tokio::test]

@@ -1,11 +1,10 @@
 //! The faces of the one lake: `cloudtrail_logs` as Athena shows it, and `cloudtrail_lake`.
 //!
-//! Columns of `cloudtrail_logs` that `SELECT *` does not show are there for a statement that names them:
-//! its `FROM cloudtrail_logs` then means a view that has them, under a name that nobody can write.
-//! A date among them is written as the statement compares it, since each definition of a partitioned table
-//! chose its own form: `dt >= '2026-01-05'` and `dt >= '2026/01/05'` find the same rows.
+//! A partition column that is a date has the form in which the query compares it, since each definition of a
+//! partitioned table chose its own: `dt >= '2026-01-05'` and `dt >= '2026/01/05'` find the same rows. In such a
+//! query `cloudtrail_logs` means a view with that form, under a name that nobody can write.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -14,17 +13,17 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::datasource::ViewTable;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, Value, ValueWithSpan, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Value, ValueWithSpan, Visit, Visitor};
 
 use super::lake_view::{CLOUDTRAIL_LAKE, cloudtrail_lake};
 use super::prune::Pruned;
 use super::time::TimeRange;
 use super::view::date_text::Form;
-use super::view::{cloudtrail_logs, distinct_events, hidden_columns, is_date};
+use super::view::{cloudtrail_logs, distinct_events, is_date};
 use super::{CLOUDTRAIL_LOGS, SessionOptions, Tables};
 
-/// The schema whose tables are `cloudtrail_logs` with more columns. Its name and theirs cannot be written.
-const SCHEMA: &str = "$faces";
+/// The schema whose tables are `cloudtrail_logs` with dates in other forms.
+pub(super) const FACES: &str = "$faces";
 
 /// Turns pruning off: `benches/pruning.py` sets it to measure what pruning saves.
 const NO_PRUNING: &str = "TRAILQ_BENCH_NO_PRUNING";
@@ -35,7 +34,6 @@ pub(super) struct Faces {
     events: Arc<dyn TableProvider>,
     range: TimeRange,
     distinct: bool,
-    hidden: Arc<HashSet<String>>,
 }
 
 impl Faces {
@@ -46,8 +44,7 @@ impl Faces {
     /// The faces of events that are pruned or not.
     pub(super) fn over(events: &Arc<dyn TableProvider>, options: &SessionOptions, prunes: bool) -> Self {
         let events: Arc<dyn TableProvider> = Arc::new(Pruned::new(events.clone(), prunes));
-        let hidden = hidden_columns(&events).into_iter().collect();
-        Self { events, range: options.range, distinct: options.distinct, hidden: Arc::new(hidden) }
+        Self { events, range: options.range, distinct: options.distinct }
     }
 
     /// The tables of a session, by their names.
@@ -70,32 +67,24 @@ impl Faces {
         Ok(all)
     }
 
-    /// Registers the schema in which `cloudtrail_logs` has more columns.
+    /// Registers the schema in which `cloudtrail_logs` has dates in other forms.
     pub(super) fn register(&self, context: &SessionContext) -> Result<()> {
         let state = context.state();
         let catalog = &state.config_options().catalog.default_catalog;
         let catalog = context.catalog(catalog).ok_or_else(|| plan_datafusion_err!("no catalog {catalog}"))?;
-        catalog.register_schema(SCHEMA, Arc::new(self.clone()))?;
+        catalog.register_schema(FACES, Arc::new(self.clone()))?;
         Ok(())
     }
 
-    /// The columns that only a statement that names them sees.
-    pub(super) fn hidden(&self) -> HashSet<String> {
-        self.hidden.as_ref().clone()
+    /// The table that `cloudtrail_logs` means in a query that compares dates in other forms.
+    pub(super) fn of(&self, query: &Query) -> Option<String> {
+        let mut dates = Dates::default();
+        let _ = Visit::visit(query, &mut dates);
+        (!dates.forms.is_empty()).then(|| format!("{FACES}.{}", view_name(&dates.forms)))
     }
 
-    /// The table that `cloudtrail_logs` means in a query that names hidden columns.
-    pub(super) fn wide(&self, query: &Query) -> BTreeMap<String, String> {
-        let mut names = Names { hidden: &self.hidden, named: BTreeMap::new() };
-        let _ = Visit::visit(query, &mut names);
-        if names.named.is_empty() {
-            return BTreeMap::new();
-        }
-        BTreeMap::from([(CLOUDTRAIL_LOGS.to_owned(), format!("{SCHEMA}.{}", view_name(&names.named)))])
-    }
-
-    fn view(&self, named: &BTreeMap<String, Option<Form>>) -> Result<Arc<dyn TableProvider>> {
-        let plan = cloudtrail_logs(&self.events, self.range, self.distinct, named)?;
+    fn view(&self, forms: &BTreeMap<String, Form>) -> Result<Arc<dyn TableProvider>> {
+        let plan = cloudtrail_logs(&self.events, self.range, self.distinct, forms)?;
         Ok(Arc::new(ViewTable::new(plan, None)))
     }
 }
@@ -108,7 +97,7 @@ impl SchemaProvider for Faces {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok(Some(self.view(&columns_in(name))?))
+        Ok(Some(self.view(&forms_in(name))?))
     }
 
     fn table_exist(&self, _: &str) -> bool {
@@ -116,41 +105,30 @@ impl SchemaProvider for Faces {
     }
 }
 
-/// `dt:yyyy-MM-dd,log_file`: the columns in the name of a view.
-fn view_name(named: &BTreeMap<String, Option<Form>>) -> String {
-    let column = |(name, form): (&String, &Option<Form>)| match form {
-        Some(form) => format!("{name}:{}", form.pattern()),
-        None => name.clone(),
+/// `dt:yyyy-MM-dd`: the forms in the name of a view.
+fn view_name(forms: &BTreeMap<String, Form>) -> String {
+    let column = |(name, form): (&String, &Form)| format!("{name}:{}", form.pattern());
+    forms.iter().map(column).collect::<Vec<_>>().join(",")
+}
+
+fn forms_in(name: &str) -> BTreeMap<String, Form> {
+    let column = |column: &str| {
+        let (name, form) = column.split_once(':')?;
+        Some((name.to_owned(), Form::named(form)?))
     };
-    named.iter().map(column).collect::<Vec<_>>().join(",")
+    name.split(',').filter_map(column).collect()
 }
 
-fn columns_in(name: &str) -> BTreeMap<String, Option<Form>> {
-    let column = |column: &str| match column.split_once(':') {
-        Some((name, form)) => (name.to_owned(), Form::named(form)),
-        None => (column.to_owned(), None),
-    };
-    name.split(',').map(column).collect()
+/// Finds the dates among the columns that a query compares, and their forms: of each the first.
+#[derive(Default)]
+struct Dates {
+    forms: BTreeMap<String, Form>,
 }
 
-/// Finds the hidden columns that a statement names, and what it compares them with.
-struct Names<'a> {
-    hidden: &'a HashSet<String>,
-    named: BTreeMap<String, Option<Form>>,
-}
-
-impl Visitor for Names<'_> {
+impl Visitor for Dates {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        if let Expr::CompoundIdentifier(idents) = expr {
-            for ident in idents {
-                self.note(ident);
-            }
-        }
-        if let Expr::Identifier(ident) = expr {
-            self.note(ident);
-        }
         match expr {
             Expr::BinaryOp { left, right, .. } => {
                 self.compare(left, [&**right]);
@@ -165,24 +143,14 @@ impl Visitor for Names<'_> {
     }
 }
 
-impl Names<'_> {
-    fn note(&mut self, ident: &Ident) -> Option<String> {
-        let name = ident.value.to_lowercase();
-        let hidden = self.hidden.contains(&name);
-        hidden.then(|| {
-            self.named.entry(name.clone()).or_default();
-            name
-        })
-    }
-
-    /// Takes the form of a date from what its column is compared with.
+impl Dates {
     fn compare<'e>(&mut self, column: &Expr, with: impl IntoIterator<Item = &'e Expr>) {
         let ident = match column {
             Expr::Identifier(ident) => Some(ident),
             Expr::CompoundIdentifier(idents) => idents.last(),
             _ => None,
         };
-        let Some(name) = ident.and_then(|ident| self.note(ident)).filter(|name| is_date(name)) else {
+        let Some(name) = ident.map(|ident| ident.value.to_lowercase()).filter(|name| is_date(name)) else {
             return;
         };
         let mut forms = Forms(None);
@@ -190,7 +158,7 @@ impl Names<'_> {
             let _ = Visit::visit(expr, &mut forms);
         }
         if let Some(form) = forms.0 {
-            self.named.entry(name).or_default().get_or_insert(form);
+            self.forms.entry(name).or_insert(form);
         }
     }
 }

@@ -18,27 +18,34 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
+use datafusion::logical_expr::ScalarUDF;
 
 mod aggregates;
+mod args;
 mod arrays;
+mod binary;
 mod casts;
+mod float_text;
+mod function;
 mod ip;
 mod json;
-mod json_path;
 mod lambdas;
 mod maps;
 mod math;
-mod old;
 mod regexps;
+mod scalar;
+mod scalar_arguments;
+#[cfg(test)]
+mod testing;
 mod text;
 mod times;
+pub(super) mod types;
 
 /// Adds the functions to a session.
 pub(super) fn register(state: &mut SessionState) -> Result<()> {
-    let scalar: [fn() -> Vec<ScalarUDF>; 10] = [
-        old::scalar,
+    let scalar: [fn() -> Vec<ScalarUDF>; 11] = [
         arrays::scalar,
+        binary::scalar,
         casts::scalar,
         ip::scalar,
         json::scalar,
@@ -47,15 +54,22 @@ pub(super) fn register(state: &mut SessionState) -> Result<()> {
         regexps::scalar,
         text::scalar,
         times::scalar,
+        types::scalar,
     ];
     for function in scalar.iter().flat_map(|group| group()) {
         state.register_udf(Arc::new(function))?;
+    }
+    for name in lambdas::REPLACED {
+        state.deregister_udf(name)?;
     }
     for function in lambdas::higher_order() {
         state.register_higher_order_function(Arc::new(function))?;
     }
     for function in aggregates::aggregate() {
         state.register_udaf(Arc::new(function))?;
+    }
+    for function in aggregates::window() {
+        state.register_udwf(Arc::new(function))?;
     }
     Ok(())
 }

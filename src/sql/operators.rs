@@ -100,6 +100,12 @@ type Side<'a> = (Expr, &'a DataType);
 /// queries do it with `eventtime`, which is text in Athena's table, that it is taken here in both.
 fn comparable(left: Side<'_>, right: Side<'_>, op: &BinaryOperator) -> Result<(Expr, Expr)> {
     let (left_type, right_type) = (left.1, right.1);
+    if let Some(number) = part_of_date(&left.0, &right.0) {
+        return Ok((left.0, number));
+    }
+    if let Some(number) = part_of_date(&right.0, &left.0) {
+        return Ok((number, right.0));
+    }
     if is_text(left_type) && !is_text(right_type) {
         return Ok((as_type(left, right_type, op)?, right.0));
     }
@@ -113,6 +119,22 @@ fn comparable(left: Side<'_>, right: Side<'_>, op: &BinaryOperator) -> Result<(E
         return mismatch(op, left_type, right_type);
     }
     Ok((left.0, right.0))
+}
+
+/// The text of a number that is compared with `year`, `month` or `day`: some define these partitions as numbers.
+fn part_of_date(column: &Expr, number: &Expr) -> Option<Expr> {
+    let (Expr::Column(column), Expr::Literal(number, _)) = (column, number) else { return None };
+    let width = match column.name.as_str() {
+        "year" => 4,
+        "month" | "day" => 2,
+        _ => return None,
+    };
+    let number = match number {
+        ScalarValue::Int64(Some(number)) => *number,
+        ScalarValue::Int32(Some(number)) => i64::from(*number),
+        _ => return None,
+    };
+    Some(text(&format!("{number:0width$}")))
 }
 
 /// Text as a value of the type that it is compared with.

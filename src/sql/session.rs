@@ -13,7 +13,7 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::{ExplainStatement, Statement as SqlStatement};
+use datafusion::sql::parser::Statement as SqlStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Sql};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
@@ -102,8 +102,7 @@ impl Session {
             context.register_table(TableReference::bare(name), table)?;
         }
         names.lake_face = Some(CLOUDTRAIL_LAKE.to_owned());
-        names.hidden = faces.hidden();
-        names.columns.extend(faces.hidden());
+        names.stars = BTreeMap::from([(CLOUDTRAIL_LOGS.to_owned(), view::star())]);
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
         for name in &options.table_names {
@@ -269,7 +268,10 @@ impl Session {
             .map_err(|message| SqlError::at(message, None))?;
         self.load(&named_relations(&query), &mut Vec::new()).await?;
         let mut names = lock(&self.names).clone();
-        names.wide = self.faces.wide(&query);
+        if let Some(face) = self.faces.of(&query) {
+            names.stars.insert(face.clone(), view::star());
+            names.faces.insert(CLOUDTRAIL_LOGS.to_owned(), face);
+        }
         let headings = adapt::adapt(&mut query, &names, run.text)?;
         let state = self.context.state();
         let explain = |error: DataFusionError| SqlError::explain(&error, run.text, Some(&state));

@@ -1,11 +1,12 @@
 //! DESCRIBE: the columns of a table with their types in Athena's words.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
+
+pub(super) use super::functions::types::type_name;
 
 /// The rows that DESCRIBE gives: each column of `schema` with its type, and below a row type each of
 /// its members by the name that a query writes, `useridentity.arn`.
@@ -30,42 +31,7 @@ fn add(field: &Field, parent: &str, rows: &mut Vec<(String, String)>) {
 
 /// The type of a column as the schema of tables shows it.
 pub(super) fn shown_type(data_type: &DataType) -> String {
-    type_name(data_type)
-}
-
-/// A type as Athena writes it: `varchar`, `row(type varchar, …)`.
-pub(super) fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "varchar".to_owned(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "varbinary".to_owned(),
-        DataType::Int64 => "bigint".to_owned(),
-        DataType::Int32 => "integer".to_owned(),
-        DataType::Float64 => "double".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Timestamp(_, None) => "timestamp".to_owned(),
-        DataType::Timestamp(_, Some(_)) => "timestamp with time zone".to_owned(),
-        DataType::Dictionary(_, value) => type_name(value),
-        DataType::List(element) | DataType::LargeList(element) => {
-            format!("array({})", type_name(element.data_type()))
-        }
-        DataType::Struct(members) => {
-            let mut text = String::from("row(");
-            for (index, member) in members.iter().enumerate() {
-                let comma = if index == 0 { "" } else { ", " };
-                let _ = write!(text, "{comma}{} {}", member.name(), type_name(member.data_type()));
-            }
-            text + ")"
-        }
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(pair) => {
-                let parts: Vec<String> = pair.iter().map(|part| type_name(part.data_type())).collect();
-                format!("map({})", parts.join(", "))
-            }
-            other => format!("map({})", type_name(other)),
-        },
-        other => other.to_string().to_lowercase(),
-    }
+    type_name(&super::ddl::narrowed(data_type))
 }
 
 #[cfg(test)]
@@ -89,6 +55,6 @@ mod tests {
         );
         assert_eq!((of("useridentity"), of("useridentity.arn")), ("row", "varchar"));
         assert_eq!(of("useridentity.sessioncontext.webidfederationdata.attributes"), "map(varchar, varchar)");
-        assert_eq!(of("event_time"), "timestamp with time zone");
+        assert_eq!(of("event_time"), "timestamp(6) with time zone");
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! `SELECT *` shows what AWS's definition has, and its partition columns. Other columns are there for who
 //! names them: fields that the definition lacks, where a row comes from, what is known of its integrity,
-//! `"$path"`, and the partition columns that other published definitions have. A statement that names one
-//! of those sees a table defined with it: `SELECT *` then shows it too, as Athena would.
+//! `"$path"`, and the partition columns that other published definitions have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use self::date_text::{Form, date_text};
 use super::time::TimeRange;
-use crate::event::schema::{ACCOUNT, EVENT_DATE, EVENT_TIME, LOG_DATE, LOG_FILE, REGION, schema};
+use crate::event::schema::{ACCOUNT, EVENT_DATE, EVENT_TIME, LOG_DATE, LOG_FILE, REGION};
 
 pub(super) mod date_text;
 
@@ -104,58 +103,43 @@ const OTHER_PARTITIONS: [(&str, Part); 13] = [
 /// Trino's name for the object that a row comes from.
 const PATH: &str = "$path";
 
-/// The columns that are there only for who names them, of events of such columns.
-pub(super) fn hidden_columns(events: &Arc<dyn TableProvider>) -> Vec<String> {
-    let shown = |name: &String| {
-        DEFINED.contains(&name.as_str()) || SHOWN_PARTITIONS.iter().any(|(partition, _)| partition == name)
-    };
-    let mut hidden: Vec<String> = events.schema().fields().iter().map(|field| field.name().clone()).collect();
-    hidden.extend(OTHER_PARTITIONS.map(|(name, _)| name.to_owned()));
-    hidden.push(PATH.to_owned());
-    hidden.retain(|name| !shown(name));
-    hidden.sort();
-    hidden.dedup();
-    hidden
+/// What `*` shows of `cloudtrail_logs`: the columns of AWS's table definition, and its partitions.
+pub(super) fn star() -> Vec<String> {
+    DEFINED.into_iter().chain(PARTITION_COLUMNS).map(str::to_owned).collect()
 }
 
-/// Whether a hidden column is a whole date, whose form the statement decides.
+/// Whether a column is a whole date whose form the statement decides.
 pub(super) fn is_date(name: &str) -> bool {
     let partition = OTHER_PARTITIONS.iter().find(|(other, _)| *other == name);
     matches!(partition, Some((_, Part::Date(form))) if form.is_whole())
 }
 
-/// The plan of the view: AWS's 29 columns first, then the partitions of AWS's definitions, then the
-/// hidden columns that are `named`, dates in the form that is given. With `distinct`, each event once.
+/// The plan of the view: AWS's 29 columns first, then the partitions of AWS's definitions, then whatever
+/// `*` does not show; dates in `forms`, where these have another. With `distinct`, each event once.
 pub(super) fn cloudtrail_logs(
     events: &Arc<dyn TableProvider>,
     range: TimeRange,
     distinct: bool,
-    named: &BTreeMap<String, Option<Form>>,
+    forms: &BTreeMap<String, Form>,
 ) -> Result<LogicalPlan> {
     let schema = events.schema();
-    let defined = DEFINED.into_iter().filter(|name| schema.column_with_name(name).is_some());
-    let mut columns: Vec<Expr> = defined.map(column).collect();
-    let is_named = |name: &str| named.contains_key(name);
-    let others = OTHER_PARTITIONS.into_iter().filter(|(name, _)| is_named(name));
-    let of_keys = schema.column_with_name(LOG_DATE).is_some();
-    let partitions = SHOWN_PARTITIONS.into_iter().chain(others).filter(|_| of_keys);
-    columns.extend(partitions.map(|(name, part)| {
-        let part = match (part, named.get(name)) {
-            (Part::Date(form), Some(Some(wanted))) if form.is_whole() => Part::Date(*wanted),
+    let is_there = |name: &str| schema.column_with_name(name).is_some();
+    let mut names: Vec<&str> = DEFINED.into_iter().filter(|name| is_there(name)).collect();
+    let mut columns: Vec<Expr> = names.iter().map(|name| column(name)).collect();
+    let partitions = SHOWN_PARTITIONS.into_iter().chain(OTHER_PARTITIONS).filter(|_| is_there(LOG_DATE));
+    for (name, part) in partitions {
+        let part = match (part, forms.get(name)) {
+            (Part::Date(_), Some(form)) => Part::Date(*form),
             _ => part,
         };
-        partition(part).alias(name)
-    }));
-    if is_named(PATH) && schema.column_with_name(LOG_FILE).is_some() {
+        names.push(name);
+        columns.push(partition(part).alias(name));
+    }
+    if is_there(LOG_FILE) {
         columns.push(column(LOG_FILE).alias(PATH));
     }
-    for field in schema.fields() {
-        let name = field.name().as_str();
-        let is_there = columns.iter().any(|column| column.name_for_alias().is_ok_and(|other| other == name));
-        if is_named(name) && !is_there {
-            columns.push(column(name));
-        }
-    }
+    let others = schema.fields().iter().filter(|field| !names.contains(&field.name().as_str()));
+    columns.extend(others.map(|field| column(field.name())));
     Base { events, range, distinct }.plan()?.project(columns)?.build()
 }
 

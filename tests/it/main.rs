@@ -31,6 +31,7 @@ mod simulation;
 mod slt;
 mod soak;
 mod sql;
+mod sql_names;
 mod status;
 mod support;
 mod validate_logs;

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 
 use super::{Place, Which, short, summary};
 use crate::lake::{QuarantineFilter, Quarantined};

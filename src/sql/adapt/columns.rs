@@ -23,8 +23,8 @@ const ANONYMOUS: &str = "$col";
 /// The headings of an answer.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sql) struct Headings {
-    /// What a column of the plan is called, where that differs.
-    shown: HashMap<String, String>,
+    /// Names as the query spells them, by the same in lower case.
+    spelt: HashMap<String, String>,
     /// Whether no column has a name, as in VALUES.
     nameless: bool,
 }
@@ -36,12 +36,9 @@ impl Headings {
             if self.nameless || name.starts_with(ANONYMOUS) {
                 return format!("_col{at}");
             }
-            let shown = self.shown.get(name).map_or(name.as_str(), String::as_str);
-            shown
-                .split_once('$')
-                .filter(|(name, _)| !name.is_empty())
-                .map_or(shown, |(name, _)| name)
-                .to_owned()
+            let name =
+                name.split_once('$').map(|(name, _)| name).filter(|name| !name.is_empty()).unwrap_or(name);
+            self.spelt.get(name).map_or(name, String::as_str).to_owned()
         };
         schema.fields().iter().map(|field| field.name()).enumerate().map(heading).collect()
     }
@@ -67,22 +64,21 @@ impl Headings {
     }
 }
 
-/// The names as the first SELECT of a query writes them, one for each of its items.
-pub(super) fn written(query: &mut Query) -> Vec<Option<String>> {
-    first_select(&mut query.body).map_or_else(Vec::new, |select| {
-        let is_path = |item: &SelectItem| match item {
-            SelectItem::UnnamedExpr(expr) => path_name(expr),
-            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
-            _ => None,
-        };
-        select.projection.iter().map(is_path).collect()
-    })
+/// The names of the first SELECT of a query as it spells them, by the same in lower case.
+pub(super) fn spelt(query: &mut Query) -> HashMap<String, String> {
+    let Some(select) = first_select(&mut query.body) else { return HashMap::new() };
+    let name = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => path_name(expr),
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        _ => None,
+    };
+    select.projection.iter().filter_map(name).map(|name| (name.to_lowercase(), name)).collect()
 }
 
-/// Names what is selected; `written` are the names of the first items, as the query spells them.
+/// Names what is selected; `spelt` are the names as the query spells them.
 pub(super) fn name(
     query: &mut Query,
-    written: Vec<Option<String>>,
+    spelt: HashMap<String, String>,
     names: &Names,
     text: &str,
 ) -> Result<Headings, SqlError> {
@@ -92,28 +88,7 @@ pub(super) fn name(
     if let ControlFlow::Break(error) = VisitMut::visit(query, &mut namer) {
         return Err(*error);
     }
-    let nameless = matches!(innermost(&query.body), SetExpr::Values(_));
-    let Some(select) = first_select(&mut query.body) else {
-        return Ok(Headings { nameless, ..Headings::default() });
-    };
-    let mut shown = HashMap::new();
-    for (item, written) in select.projection.iter().zip(written) {
-        if let (SelectItem::ExprWithAlias { alias, .. }, Some(written)) = (item, written) {
-            shown.insert(alias.value.clone(), written);
-        } else if let (SelectItem::UnnamedExpr(Expr::Identifier(ident)), Some(written)) =
-            (item, item_name(item))
-        {
-            shown.insert(ident.value.clone(), written);
-        }
-    }
-    Ok(Headings { shown, nameless })
-}
-
-fn item_name(item: &SelectItem) -> Option<String> {
-    match item {
-        SelectItem::UnnamedExpr(expr) => path_name(expr),
-        _ => None,
-    }
+    Ok(Headings { spelt, nameless: matches!(innermost(&query.body), SetExpr::Values(_)) })
 }
 
 /// The last name of a path of names; an expression has none.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{ExcludeSelectItem, Spanned as _};
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
     TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
+use datafusion::sql::sqlparser::ast::{Spanned as _, WildcardAdditionalOptions};
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Names;
 use super::fold::fold_name;
@@ -23,8 +24,11 @@ pub(in crate::sql) fn named_relations(query: &Query) -> BTreeSet<String> {
     struct Collect(BTreeSet<String>);
     impl Visitor for Collect {
         type Break = ();
-        fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-            self.0.extend(parts(relation).pop().map(|name| name.to_lowercase()));
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            // What has arguments is a function that makes rows.
+            if let TableFactor::Table { name, args: None, .. } = factor {
+                self.0.extend(parts(name).pop().map(|name| name.to_lowercase()));
+            }
             ControlFlow::Continue(())
         }
     }
@@ -37,8 +41,7 @@ pub(in crate::sql) fn named_relations(query: &Query) -> BTreeSet<String> {
 pub(super) fn resolve(query: &mut Query, names: &Names, text: &str) -> Result<(), SqlError> {
     let mut used = Used::default();
     let _ = Visit::visit(query, &mut used);
-    let wide = used.columns.iter().any(|column| names.hidden.contains(column));
-    let mut resolver = Resolver { names, text, used, wide };
+    let mut resolver = Resolver { names, text, used };
     match VisitMut::visit(query, &mut resolver) {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(()),
@@ -51,7 +54,6 @@ struct Used {
     ctes: BTreeSet<String>,
     /// The relations that are written with a database before them, all parts of each.
     qualified: Vec<Vec<String>>,
-    columns: BTreeSet<String>,
 }
 
 impl Visitor for Used {
@@ -70,26 +72,12 @@ impl Visitor for Used {
         }
         ControlFlow::Continue(())
     }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(ident) => {
-                self.columns.insert(ident.value.clone());
-            }
-            Expr::CompoundIdentifier(idents) => {
-                self.columns.extend(idents.iter().map(|ident| ident.value.clone()));
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 struct Resolver<'a> {
     names: &'a Names,
     text: &'a str,
     used: Used,
-    wide: bool,
 }
 
 impl Resolver<'_> {
@@ -105,7 +93,7 @@ impl Resolver<'_> {
         }
         let table = self.names.synonyms.get(last).unwrap_or(last);
         if self.names.tables.contains(table) {
-            return Ok(Some(self.names.wide.get(table).filter(|_| self.wide).unwrap_or(table).clone()));
+            return Ok(Some(self.names.faces.get(table).unwrap_or(table).clone()));
         }
         if is_event_data_store(last)
             && let Some(face) = &self.names.lake_face
@@ -168,9 +156,7 @@ impl VisitorMut for Resolver<'_> {
                 *name = ObjectName(idents.into_iter().map(ObjectNamePart::Identifier).collect());
             }
         }
-        if self.wide {
-            self.hide(select);
-        }
+        self.expand_stars(select);
         ControlFlow::Continue(())
     }
 
@@ -185,32 +171,107 @@ impl VisitorMut for Resolver<'_> {
     }
 }
 
+/// A relation of FROM: the name that its columns are qualified by, and the table if it is one with a star
+/// of its own.
+struct From {
+    name: Option<String>,
+    table: Option<String>,
+}
+
 impl Resolver<'_> {
-    /// `*` without what Athena never shows, `"$path"`, where it is of one table that has it.
-    fn hide(&self, select: &mut Select) {
-        let [from] = select.from.as_slice() else { return };
-        let TableFactor::Table { name, .. } = &from.relation else { return };
-        let Some(last) = parts(name).pop() else { return };
-        let table = self.names.synonyms.get(&last).unwrap_or(&last);
-        if !self.names.wide.contains_key(table) || !from.joins.is_empty() {
+    /// Writes out `*` and `t.*` of tables of which it shows only some columns.
+    fn expand_stars(&self, select: &mut Select) {
+        let is_star =
+            |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        if !select.projection.iter().any(is_star) {
             return;
         }
-        let named = |name: &&String| name.starts_with('$') && self.used.columns.contains(*name);
-        let mut hidden: Vec<&String> = self.names.hidden.iter().filter(named).collect();
-        hidden.sort();
-        if hidden.is_empty() {
+        let factors = select.from.iter().flat_map(|from| {
+            std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation))
+        });
+        let relations: Vec<From> = factors.map(|factor| self.from(factor)).collect();
+        if relations.iter().all(|relation| relation.table.is_none()) || has_common_columns(select) {
             return;
         }
-        for item in &mut select.projection {
-            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+        let items = std::mem::take(&mut select.projection);
+        select.projection = items.into_iter().flat_map(|item| self.expand(item, &relations)).collect();
+    }
+
+    fn expand(&self, item: SelectItem, relations: &[From]) -> Vec<SelectItem> {
+        match &item {
+            SelectItem::Wildcard(options)
+                if options.opt_exclude.is_none() && options.opt_except.is_none() =>
+            {
+                if relations.iter().any(|relation| relation.table.is_none() && relation.name.is_none()) {
+                    return vec![item];
+                }
                 let span = options.wildcard_token.0.span;
-                let columns = hidden
+                relations
                     .iter()
-                    .map(|column| ObjectName(vec![ObjectNamePart::Identifier(ident(column, span))]));
-                options.opt_exclude = Some(ExcludeSelectItem::Multiple(columns.collect()));
+                    .flat_map(|relation| self.columns(relation, relations.len() > 1, span))
+                    .collect()
             }
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
+                let wanted = parts(name).pop();
+                let span = options.wildcard_token.0.span;
+                match relations.iter().find(|relation| relation.table.is_some() && relation.name == wanted) {
+                    Some(relation) => self.columns(relation, true, span),
+                    None => vec![item],
+                }
+            }
+            _ => vec![item],
         }
     }
+
+    fn columns(&self, relation: &From, qualified: bool, span: Span) -> Vec<SelectItem> {
+        let name = relation.name.clone().unwrap_or_default();
+        let Some(columns) = relation.table.as_ref().and_then(|table| self.names.stars.get(table)) else {
+            let name = ObjectName(vec![ObjectNamePart::Identifier(ident(&name, span))]);
+            let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+            return vec![SelectItem::QualifiedWildcard(kind, WildcardAdditionalOptions::default())];
+        };
+        let column = |column: &String| {
+            SelectItem::UnnamedExpr(if qualified {
+                Expr::CompoundIdentifier(vec![ident(&name, span), ident(column, span)])
+            } else {
+                Expr::Identifier(ident(column, span))
+            })
+        };
+        columns.iter().map(column).collect()
+    }
+
+    fn from(&self, factor: &TableFactor) -> From {
+        match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                let table =
+                    self.table(name).ok().flatten().filter(|table| self.names.stars.contains_key(table));
+                let own = parts(name).pop();
+                From { name: alias.as_ref().map(|alias| alias.name.value.clone()).or(own), table }
+            }
+            TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => {
+                From { name: alias.as_ref().map(|alias| alias.name.value.clone()), table: None }
+            }
+            _ => From { name: None, table: None },
+        }
+    }
+}
+
+/// Whether joins make one column of two, which only the planner can work out.
+fn has_common_columns(select: &Select) -> bool {
+    use datafusion::sql::sqlparser::ast::{JoinConstraint as C, JoinOperator as J};
+    let constraint = |join: &J| match join {
+        J::Join(c)
+        | J::Inner(c)
+        | J::Left(c)
+        | J::LeftOuter(c)
+        | J::Right(c)
+        | J::RightOuter(c)
+        | J::FullOuter(c) => {
+            matches!(c, C::Using(_) | C::Natural)
+        }
+        _ => false,
+    };
+    select.from.iter().flat_map(|from| &from.joins).any(|join| constraint(&join.join_operator))
 }
 
 fn parts(name: &ObjectName) -> Vec<String> {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::super::testing::{answer, tables};
-use super::super::{Session, TimeRange};
+use super::super::{Session, SessionOptions};
 
 /// Two trails whose log files overlap, and two records without an id.
 fn overlapping() -> Vec<Value> {

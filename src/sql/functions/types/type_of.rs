@@ -1,0 +1,90 @@
+//! `typeof(x)`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::{Type, type_name};
+
+/// The functions of this file.
+pub(in super::super) fn scalar() -> Vec<ScalarUDF> {
+    vec![ScalarUDF::from(TypeOf { signature: Signature::any(1, Volatility::Immutable) })]
+}
+
+/// `typeof(x)`: the name of the type of `x`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TypeOf {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TypeOf {
+    fn name(&self) -> &'static str {
+        "typeof"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    /// Only here it can be seen whether the argument is a literal, so the answer travels as the field's name.
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let literal = args.scalar_arguments[0].and_then(literal_type);
+        let name = literal.map_or_else(|| type_name(args.arg_fields[0].data_type()), |of| of.to_string());
+        Ok(Arc::new(Field::new(name, DataType::Utf8, false)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Ok(ColumnarValue::Scalar(ScalarValue::from(args.return_field.name().as_str())))
+    }
+}
+
+/// Literals have narrower types in Trino than here: `1` is an integer, `'abc'` a `varchar(3)`.
+fn literal_type(value: &ScalarValue) -> Option<Type> {
+    match value {
+        ScalarValue::Int64(Some(number)) if i32::try_from(*number).is_ok() => Some(Type::Integer),
+        ScalarValue::Utf8(Some(text)) => Some(Type::Varchar(Some(text.chars().count()))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::super::super::args::testing::{call, named};
+    use super::*;
+
+    fn type_of(value: ScalarValue) -> String {
+        let answer = call(&named(scalar(), "typeof"), &[ColumnarValue::Scalar(value)]).unwrap();
+        answer.as_string::<i32>().value(0).to_owned()
+    }
+
+    #[test]
+    fn literals_have_the_narrow_types_of_trino() {
+        assert_eq!(type_of(ScalarValue::from(1_i64)), "integer");
+        assert_eq!(type_of(ScalarValue::from(3_000_000_000_i64)), "bigint");
+        assert_eq!(type_of(ScalarValue::from("añb")), "varchar(3)");
+        assert_eq!(type_of(ScalarValue::from(1.5)), "double");
+        assert_eq!(type_of(ScalarValue::Decimal128(Some(15), 2, 1)), "decimal(2,1)");
+        assert_eq!(type_of(ScalarValue::Null), "unknown");
+        assert_eq!(
+            type_of(ScalarValue::TimestampMillisecond(None, Some("UTC".into()))),
+            "timestamp(3) with time zone"
+        );
+    }
+
+    #[test]
+    fn columns_have_the_type_of_the_column() {
+        let column = ColumnarValue::Array(Arc::new(arrow::array::Int64Array::from(vec![1, 2])));
+        let answer = call(&named(scalar(), "typeof"), &[column]).unwrap();
+        assert_eq!(answer.as_string::<i32>().value(1), "bigint");
+    }
+}
