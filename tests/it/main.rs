@@ -18,6 +18,7 @@ mod integrity;
 mod interop;
 mod interrupted;
 mod memory;
+mod pruning;
 mod python;
 mod quarantine;
 mod quarantine_command;

@@ -93,7 +93,7 @@ impl Resolver<'_> {
         }
         let table = self.names.synonyms.get(last).unwrap_or(last);
         if self.names.tables.contains(table) {
-            return Ok(Some(table.clone()));
+            return Ok(Some(self.names.faces.get(table).unwrap_or(table).clone()));
         }
         if is_event_data_store(last)
             && let Some(face) = &self.names.lake_face
