@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 
 use crate::sql::Answer;
@@ -83,7 +83,11 @@ enum Writer<'a> {
 
 /// Writes a whole answer to `out`.
 pub async fn write(answer: Answer, options: &Options, out: &mut (dyn Write + Send)) -> Result<Summary> {
-    let schema = distinct_names(&answer.schema);
+    // Members of an object and columns of a file need names of their own; a heading may stand twice.
+    let schema = match options.format {
+        Format::Table | Format::Csv => answer.schema.clone(),
+        Format::Json | Format::Ndjson | Format::Parquet => distinct_names(&answer.schema),
+    };
     let mut batches = answer.batches;
     let mut writer = Writer::begin(&schema, options, out)?;
     let mut summary = Summary::default();
@@ -94,7 +98,7 @@ pub async fn write(answer: Answer, options: &Options, out: &mut (dyn Write + Sen
         let room = (limit - summary.rows).min(batch.num_rows());
         summary.left_out += batch.num_rows() - room;
         summary.rows += room;
-        writer.batch(&batch.slice(0, room).with_schema(schema.clone())?)?;
+        writer.batch(&renamed(&batch.slice(0, room), &schema)?)?;
         if summary.rows == limit {
             let since = *full_since.get_or_insert_with(Instant::now);
             summary.more = since.elapsed() > COUNTING;
@@ -105,6 +109,12 @@ pub async fn write(answer: Answer, options: &Options, out: &mut (dyn Write + Sen
     }
     writer.finish()?;
     Ok(summary)
+}
+
+/// The same rows under other names.
+fn renamed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
 }
 
 impl<'a> Writer<'a> {

@@ -1,5 +1,7 @@
 //! Expressions answered without the rest of `sql`.
 
+use std::sync::LazyLock;
+
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::Result;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -11,12 +13,8 @@ async fn value(expression: &str) -> Result<String> {
 
 /// The first column of a query.
 pub(super) async fn column(sql: &str) -> Result<Vec<String>> {
-    let config = SessionConfig::new().set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
-    let context = SessionContext::new_with_config(config);
-    let mut state = context.state();
-    super::register(&mut state)?;
-    let context = SessionContext::new_with_state(state);
-    let batches = context.sql(sql).await?.collect().await?;
+    static CONTEXT: LazyLock<SessionContext> = LazyLock::new(context);
+    let batches = CONTEXT.sql(sql).await?.collect().await?;
     let options = FormatOptions::new().with_null("NULL").with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.3f"));
     let options = options.with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.3f %z"));
     let mut values = Vec::new();
@@ -25,6 +23,13 @@ pub(super) async fn column(sql: &str) -> Result<Vec<String>> {
         values.extend((0..batch.num_rows()).map(|row| column.value(row).to_string()));
     }
     Ok(values)
+}
+
+fn context() -> SessionContext {
+    let config = SessionConfig::new().set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
+    let mut state = SessionContext::new_with_config(config).state();
+    super::register(&mut state).unwrap();
+    SessionContext::new_with_state(state)
 }
 
 /// Each expression has the value beside it.

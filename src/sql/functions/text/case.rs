@@ -55,7 +55,8 @@ const UPPER: Case = Case {
 };
 
 fn change(args: &Arguments, case: &Case) -> Result<ArrayRef> {
-    if let Some(changed) = change_all(args, case) {
+    let whole = if args.literal(0).is_none() { change_column(args.one_or_all(0), case) } else { None };
+    if let Some(changed) = whole {
         return Ok(changed);
     }
     let texts = args.text(0)?;
@@ -74,11 +75,7 @@ fn change(args: &Arguments, case: &Case) -> Result<ArrayRef> {
 }
 
 /// A whole column of ASCII at once.
-fn change_all(args: &Arguments, case: &Case) -> Option<ArrayRef> {
-    let array = args.one_or_all(0);
-    if args.literal(0).is_some() {
-        return None;
-    }
+fn change_column(array: &ArrayRef, case: &Case) -> Option<ArrayRef> {
     let texts: &StringArray = array.as_string_opt()?;
     let used = usize::try_from(texts.value_offsets().last()? - texts.value_offsets().first()?).ok()?;
     // A slice may see but a little of a large buffer.
@@ -138,4 +135,21 @@ fn codepoint(args: &Arguments) -> Result<ArrayRef> {
         };
         Ok(Some(i64::from(u32::from(one))))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_column_keeps_its_place() {
+        let texts = StringArray::from(vec![Some("One"), Some("Two"), None, Some("Four")]);
+        let all: ArrayRef = Arc::new(texts.slice(1, 3));
+        let lower = change_column(&all, &LOWER).unwrap();
+        assert_eq!(lower.as_ref(), &StringArray::from(vec![Some("two"), None, Some("four")]) as &dyn Array);
+        let few: ArrayRef = Arc::new(texts.slice(3, 0));
+        assert!(change_column(&few, &LOWER).is_none());
+        let other: ArrayRef = Arc::new(StringArray::from(vec!["É"]));
+        assert!(change_column(&other, &LOWER).is_none());
+    }
 }
