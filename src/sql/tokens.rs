@@ -156,7 +156,10 @@ mod tests {
         let wrapped = |text: &str| words(text).join(" ");
         assert_eq!(wrapped("VALUES 1, 'a'"), "VALUES ( 1 ) , ( 'a' )");
         assert_eq!(wrapped("(VALUES 1, (2)) t"), "( VALUES ( 1 ) , ( 2 ) ) t");
-        assert_eq!(wrapped("VALUES ROW(1, 2), ARRAY[3, 4] LIMIT 1"), "VALUES ( ROW ( 1 , 2 ) ) , ( ARRAY [ 3 , 4 ] ) LIMIT 1");
+        assert_eq!(
+            wrapped("VALUES ROW(1, 2), ARRAY[3, 4] LIMIT 1"),
+            "VALUES ( ROW ( 1 , 2 ) ) , ( ARRAY [ 3 , 4 ] ) LIMIT 1"
+        );
         assert_eq!(wrapped("VALUES (1, 2), (3, 4)"), "VALUES ( 1 , 2 ) , ( 3 , 4 )");
         assert_eq!(wrapped("VALUES"), "VALUES");
     }
