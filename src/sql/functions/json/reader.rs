@@ -290,7 +290,7 @@ impl Open {
 
     fn top(&self) -> Option<bool> {
         let last = self.depth.checked_sub(1)?;
-        Some(self.bits[last / 64] >> (last % 64) & 1 == 1)
+        Some((self.bits[last / 64] >> (last % 64)) & 1 == 1)
     }
 
     fn pop(&mut self) {
