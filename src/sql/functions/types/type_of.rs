@@ -96,7 +96,6 @@ mod tests {
             ("typeof(3000000000)", "bigint"),
             ("typeof('abc')", "varchar(3)"),
             ("typeof(1.5)", "decimal(2,1)"),
-            ("typeof(\"$cast\"('1', 'bigint'))", "bigint"),
             ("typeof(\"$cast\"('[[1]]', 'json'))", "json"),
             ("typeof(\"$cast\"(json_parse('[[1]]'), 'array(array(integer))'))", "array(array(integer))"),
             ("typeof(NULL)", "unknown"),
