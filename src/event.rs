@@ -22,7 +22,7 @@ use columns::Columns;
 use plan::PLAN;
 use reader::Place;
 pub use reader::{Broken, NotRecords};
-pub use rebuild::record_json;
+pub use rebuild::{Rebuilder, record_json};
 pub use record::Oddities;
 use record::{Leaf, Row};
 

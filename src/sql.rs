@@ -23,14 +23,18 @@ mod dialect;
 mod distinct;
 mod error;
 mod export;
+mod faces;
 mod functions;
+mod given;
 mod json_dot;
+mod lake_view;
 mod members;
 pub mod named;
 mod nearest;
 mod operators;
 mod parameters;
 mod place;
+mod prune;
 mod session;
 mod show;
 pub mod sources;
@@ -102,7 +106,8 @@ fn state() -> datafusion::common::Result<SessionState> {
         .with_config(config())
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
-        .with_query_planner(Arc::new(distinct::Planner));
+        .with_query_planner(Arc::new(distinct::Planner))
+        .with_optimizer_rules(given::rules());
     // Before the planners of DataFusion, which take what they are asked first.
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
     let mut state = builder.build();

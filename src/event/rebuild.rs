@@ -1,7 +1,7 @@
 //! A row back to the record that it came from.
 
 use anyhow::{Context, Result};
-use arrow::array::{Array, AsArray, RecordBatch, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 
 use super::record::DUPLICATES;
 use super::schema::{Field, Kind, NULL_FIELDS, RECORD, UNMAPPED};
@@ -13,31 +13,54 @@ use crate::json::{Cursor, write_string};
 /// are this function's; the record's own bytes are in its log file. Works on any batch that has
 /// the columns of the schema, in any order, also as views.
 pub fn record_json(batch: &RecordBatch, row: usize) -> Result<String> {
-    let text = |name: &str| -> Result<Option<String>> {
-        let column =
-            batch.column_by_name(name).with_context(|| format!("no column {name} to rebuild the record"))?;
-        let column = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8)?;
-        Ok(column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned()))
-    };
-    let unmapped = text(UNMAPPED)?.unwrap_or_default();
-    let kept = members(&unmapped)?;
-    let nulls = text(NULL_FIELDS)?.unwrap_or_default();
-    let mut object = ObjectWriter::new();
-    for field in RECORD {
-        let replaced = kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(field.name));
-        let column = batch.column_by_name(field.column);
-        let column = column.with_context(|| format!("no column {} to rebuild the record", field.column))?;
-        let column = plain(column)?;
-        if nulls.split(',').any(|name| name == field.name) {
-            object.member(field.name, |out| out.push_str("null"));
-        } else if !replaced && column.is_valid(row) {
-            object.member(field.name, |out| write_value(out, &field.kind, column.as_ref(), row));
+    Rebuilder::new(&batch.slice(row, 1))?.record(0)
+}
+
+/// Rows back to records, many at a time.
+#[derive(Debug)]
+pub struct Rebuilder {
+    fields: Vec<(&'static Field, ArrayRef)>,
+    unmapped: ArrayRef,
+    null_fields: ArrayRef,
+}
+
+impl Rebuilder {
+    /// Takes what it needs of a batch as in [`record_json`].
+    pub fn new(batch: &RecordBatch) -> Result<Self> {
+        let column = |name: &str| {
+            let column = batch.column_by_name(name);
+            plain(column.with_context(|| format!("no column {name} to rebuild the record"))?)
+        };
+        let fields = RECORD.iter().map(|field| Ok((field, column(field.column)?)));
+        Ok(Self {
+            fields: fields.collect::<Result<_>>()?,
+            unmapped: column(UNMAPPED)?,
+            null_fields: column(NULL_FIELDS)?,
+        })
+    }
+
+    /// The JSON of the record in a row, as [`record_json`] writes it.
+    pub fn record(&self, row: usize) -> Result<String> {
+        let text = |column: &ArrayRef| {
+            let column = column.as_string_opt::<i32>().context("a column of text is none")?;
+            anyhow::Ok(if column.is_valid(row) { column.value(row).to_owned() } else { String::new() })
+        };
+        let (unmapped, nulls) = (text(&self.unmapped)?, text(&self.null_fields)?);
+        let kept = members(&unmapped)?;
+        let mut object = ObjectWriter::new();
+        for (field, column) in &self.fields {
+            let replaced = kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(field.name));
+            if nulls.split(',').any(|name| name == field.name) {
+                object.member(field.name, |out| out.push_str("null"));
+            } else if !replaced && column.is_valid(row) {
+                object.member(field.name, |out| write_value(out, &field.kind, column.as_ref(), row));
+            }
         }
+        for (name, value) in kept.iter().filter(|(name, _)| name != DUPLICATES) {
+            object.member(name, |out| out.push_str(value));
+        }
+        Ok(object.finish())
     }
-    for (name, value) in kept.iter().filter(|(name, _)| name != DUPLICATES) {
-        object.member(name, |out| out.push_str(value));
-    }
-    Ok(object.finish())
 }
 
 /// The members of a JSON object, each with its raw value.
@@ -56,7 +79,7 @@ fn members(object: &str) -> Result<Vec<(String, &str)>> {
 }
 
 /// The column without string views, which is how the writer below knows it.
-fn plain(column: &arrow::array::ArrayRef) -> Result<arrow::array::ArrayRef> {
+fn plain(column: &ArrayRef) -> Result<ArrayRef> {
     let field = super::schema::schema();
     let wanted = field.fields().iter().map(|field| field.data_type());
     let same = |a: &arrow::datatypes::DataType| a == column.data_type();

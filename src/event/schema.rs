@@ -162,7 +162,7 @@ static RESOURCE: &[Field] = &[
     text("ARNPrefix", "arnprefix"),
 ];
 
-static ADDENDUM: &[Field] = &[
+pub(crate) static ADDENDUM: &[Field] = &[
     text("reason", "reason"),
     text("updatedFields", "updatedfields"),
     text("originalRequestID", "originalrequestid"),

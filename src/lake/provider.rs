@@ -15,16 +15,19 @@ use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
+};
+use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::MetricBuilder;
 use deltalake::logstore::object_store::ObjectMeta;
 use deltalake::logstore::object_store::path::Path;
 use url::Url;
@@ -32,6 +35,8 @@ use url::Url;
 use super::derived::{Derived, Origin};
 use super::facts::Dates;
 use super::file_stats::{ColumnBounds, FileStats};
+use super::members::{Readers, Wanted};
+use super::shown::Shown;
 use super::table::DataFile;
 use super::tables::Kind;
 use crate::event::schema::LOG_DATE;
@@ -43,6 +48,8 @@ const MAX_FILES_WITH_STATISTICS: usize = 512;
 /// A table at one version.
 #[derive(Debug)]
 pub(crate) struct LakeTable {
+    /// What it is called.
+    name: &'static str,
     /// The columns that queries see, stored and derived.
     schema: SchemaRef,
     /// Where each of them comes from.
@@ -80,6 +87,7 @@ impl LakeTable {
             TableSchema::builder(Arc::new(Schema::new(stored))).with_table_partition_cols(partition).build();
         let schema = source_schema.table_schema().clone();
         Ok(Self {
+            name: kind.name(),
             columns: (0..schema.fields().len()).map(Origin::Stored).collect(),
             schema,
             derived: None,
@@ -124,18 +132,25 @@ impl LakeTable {
         predicate.prune(self.bounds.as_ref())
     }
 
-    fn source(&self, state: &dyn Session) -> Result<Arc<ParquetSource>> {
+    /// The reader of files, which skips row groups in which `filters` let no row through.
+    fn source(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<ParquetSource>> {
         let options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
         let store = state.runtime_env().object_store(&self.store_url)?;
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let mut readers: Arc<dyn ParquetFileReaderFactory> =
+            Arc::new(CachedParquetFileReaderFactory::new(store, footers));
+        let wanted = Wanted::by(filters);
+        if wanted != Wanted::All {
+            readers = Arc::new(Readers::new(readers, wanted));
+        }
         let source = ParquetSource::new(self.source_schema.clone())
             .with_table_parquet_options(options)
             .with_pushdown_filters(true)
             .with_reorder_filters(true)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, footers)));
+            .with_parquet_file_reader_factory(readers);
         Ok(Arc::new(source))
     }
 
@@ -201,7 +216,8 @@ impl TableProvider for LakeTable {
         }
         if chosen.is_empty() {
             // A scan of no files has no partition, and plans that need exactly one would fail.
-            return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&wanted)?))));
+            let schema = Arc::new(self.schema.project(&wanted)?);
+            return Ok(self.shown(MemorySourceConfig::try_new(&[vec![]], schema, None)?, 0));
         }
         let origins: Vec<Origin> = wanted.iter().map(|column| self.columns[*column]).collect();
         let is_stored = origins.iter().all(|origin| matches!(origin, Origin::Stored(_)));
@@ -209,13 +225,13 @@ impl TableProvider for LakeTable {
             Some(derived) if !is_stored || replaced.is_some() => {
                 let dates = self.log_dates(&chosen);
                 let stored = Derived::needed(self.stored(), &origins, replaced.is_some());
-                let source = self.source_over(state, &chosen, &stored, limit)?;
+                let source = self.source_over(state, &chosen, &stored, &filters, limit)?;
                 let schema = self.schema.project(&wanted)?;
                 derived.add_to(source, &schema, &origins, replaced, &dates).await
             }
             _ => {
                 let stored: Vec<usize> = origins.iter().filter_map(Origin::stored).collect();
-                self.source_over(state, &chosen, &stored, limit)
+                self.source_over(state, &chosen, &stored, &filters, limit)
             }
         }
     }
@@ -228,6 +244,7 @@ impl LakeTable {
         state: &dyn Session,
         chosen: &[usize],
         columns: &[usize],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let with_statistics = chosen.len() <= MAX_FILES_WITH_STATISTICS;
@@ -240,13 +257,24 @@ impl LakeTable {
             }
         });
         let groups = FileGroup::new(files.collect()).split_files(state.config().target_partitions());
-        let config = FileScanConfigBuilder::new(self.store_url.clone(), self.source(state)?)
+        let source = self.source(state, filters)?;
+        MetricBuilder::new(source.metrics()).global_counter("files_total").add(self.files.len());
+        MetricBuilder::new(source.metrics())
+            .global_counter("files_pruned")
+            .add(self.files.len() - chosen.len());
+        let config = FileScanConfigBuilder::new(self.store_url.clone(), source)
             .with_file_groups(groups)
             .with_statistics(self.statistics_of(chosen, self.stored()))
             .with_projection_indices(Some(columns.to_vec()))?
             .with_limit(limit)
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        Ok(self.shown(config, chosen.len()))
+    }
+
+    /// A scan that tells how many files it is of.
+    fn shown(&self, source: impl DataSource, files: usize) -> Arc<dyn ExecutionPlan> {
+        let told = format!("table={}, files={files} of {}", self.name, self.files.len());
+        DataSourceExec::from_data_source(Shown::new(Arc::new(source), &told))
     }
 
     /// Between which dates the log files lie that the rows of some files come from.

@@ -40,6 +40,8 @@ pub(super) struct Names {
     pub(super) lake_face: Option<String>,
     /// Tables of which `*` shows only some columns, with these.
     pub(super) stars: BTreeMap<String, Vec<String>>,
+    /// Tables that the query sees under another face, and the table that has it.
+    pub(super) faces: BTreeMap<String, String>,
     /// The names of aggregate functions.
     pub(super) aggregates: HashSet<String>,
 }

@@ -54,6 +54,11 @@ pub(super) fn distinct(input: LogicalPlan) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(Distinct { input }) })
 }
 
+/// Whether a node shows each event once.
+pub(super) fn is_distinct(node: &dyn UserDefinedLogicalNode) -> bool {
+    node.as_any().is::<Distinct>()
+}
+
 /// How DataFusion calls members that it takes out of structs early. Only records have structs.
 const EXTRACTED: &str = "__datafusion_extracted";
 
@@ -145,7 +150,7 @@ impl ExtensionPlanner for Planner {
         _: &dyn Session,
         _: &datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let ([rows], true) = (inputs, node.as_any().is::<Distinct>()) else { return Ok(None) };
+        let ([rows], true) = (inputs, is_distinct(node)) else { return Ok(None) };
         let schema = rows.schema();
         let asks_for_place = schema.fields().iter().any(|field| !is_of_record(field.name()));
         let places = asks_for_place.then(|| places(rows, &schema)).transpose()?;

@@ -250,8 +250,12 @@ impl Query<'_> {
         if let Some(name) = between(message, "Placeholder '$", "' was not provided")
             .or_else(|| between(message, "No value found for placeholder with name $", ""))
         {
-            return SqlError::at(format!("parameter ${name} has no value"), self.find_parameter(name))
-                .with_help(&format!("set it with: -p {name}=VALUE"));
+            let message = format!("SYNTAX_ERROR: parameter ${name} has no value");
+            let error = SqlError::at(message, self.find_parameter(name));
+            return match name {
+                "path" => error.with_help("the file of a row is \"$path\", in double quotes"),
+                _ => error.with_help(&format!("set it with: -p {name}=VALUE")),
+            };
         }
         if let Some(name) = between(message, "column \"", "\" must appear in the GROUP BY") {
             return self.ungrouped(name);
@@ -592,6 +596,9 @@ mod tests {
     #[tokio::test]
     async fn a_parameter_without_a_value_is_named() {
         let shown = error("SELECT 1 FROM cloudtrail_logs WHERE eventname = $name").await;
-        assert!(shown.starts_with("parameter $name has no value (line 1, column 49)"), "{shown}");
+        assert!(
+            shown.starts_with("SYNTAX_ERROR: parameter $name has no value (line 1, column 49)"),
+            "{shown}"
+        );
     }
 }

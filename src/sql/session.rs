@@ -22,6 +22,8 @@ use super::adapt::{self, Headings, Names, named_relations};
 use super::catalogue::{Catalogue, Entry};
 use super::command::{Command, Name};
 use super::error::SqlError;
+use super::faces::Faces;
+use super::lake_view::CLOUDTRAIL_LAKE;
 use super::show::{self, Kind};
 use super::{
     Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, parameters, sources, state, types, unnest,
@@ -44,6 +46,7 @@ pub struct SessionOptions {
 /// A session over the lake's tables: statements run in it one after another and see what earlier ones named.
 pub struct Session {
     context: SessionContext,
+    faces: Faces,
     names: Mutex<Names>,
     catalogue: Catalogue,
     prepared: Mutex<BTreeMap<String, Prepared>>,
@@ -77,6 +80,11 @@ impl Session {
 
     /// Opens a session over `tables`.
     pub fn open(tables: Tables, options: SessionOptions) -> Result<Self> {
+        let faces = Faces::new(&tables.events, &options);
+        Self::with_faces(tables, options, faces)
+    }
+
+    pub(super) fn with_faces(tables: Tables, options: SessionOptions, faces: Faces) -> Result<Self> {
         let context = SessionContext::new_with_state(state()?);
         sources::register_stores(&tables, &context)?;
         let catalogue = match &tables.lake {
@@ -87,12 +95,13 @@ impl Session {
             None => Catalogue::in_memory(),
         };
         let mut names = Names::default();
-        for (name, table) in view::tables(tables, &options)? {
+        faces.register(&context)?;
+        for (name, table) in faces.tables(tables)? {
             names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
             names.tables.insert(name.clone());
             context.register_table(TableReference::bare(name), table)?;
         }
-        names.lake_face = names.tables.contains(view::LAKE_FACE).then(|| view::LAKE_FACE.to_owned());
+        names.lake_face = Some(CLOUDTRAIL_LAKE.to_owned());
         names.stars = BTreeMap::from([(CLOUDTRAIL_LOGS.to_owned(), view::star())]);
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
@@ -100,9 +109,9 @@ impl Session {
             names.synonyms.insert(last_part(name), CLOUDTRAIL_LOGS.to_owned());
         }
         for name in &options.event_data_stores {
-            names.synonyms.insert(name.to_lowercase(), view::LAKE_FACE.to_owned());
+            names.synonyms.insert(name.to_lowercase(), CLOUDTRAIL_LAKE.to_owned());
         }
-        Ok(Self { context, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
+        Ok(Self { context, faces, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
     }
 
     /// The DataFusion context, to register object stores with.
@@ -258,7 +267,11 @@ impl Session {
         parameters::bind_numbered(&mut query, run.parameters)
             .map_err(|message| SqlError::at(message, None))?;
         self.load(&named_relations(&query), &mut Vec::new()).await?;
-        let names = lock(&self.names).clone();
+        let mut names = lock(&self.names).clone();
+        if let Some(face) = self.faces.of(&query) {
+            names.stars.insert(face.clone(), view::star());
+            names.faces.insert(CLOUDTRAIL_LOGS.to_owned(), face);
+        }
         let headings = adapt::adapt(&mut query, &names, run.text)?;
         let state = self.context.state();
         let explain = |error: DataFusionError| SqlError::explain(&error, run.text, Some(&state));

@@ -26,6 +26,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
 
+mod lateral;
+
 /// Plans UNNEST in FROM.
 #[derive(Debug)]
 pub(super) struct UnnestPlanner;
@@ -77,6 +79,23 @@ pub(super) fn expand(plan: LogicalPlan) -> Result<LogicalPlan> {
             }
             LogicalPlan::Join(join) if Call::of(&join.right).is_some() => {
                 plan_err!("NOT_SUPPORTED: UNNEST can be joined by CROSS JOIN, INNER JOIN and LEFT JOIN")
+            }
+            LogicalPlan::Join(Join { left, right, join_type: JoinType::Inner, filter, on, .. })
+                if on.is_empty()
+                    && matches!(&*right, LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_)) =>
+            {
+                let Some(beside) = lateral::beside(&right, &left)? else {
+                    let join = LogicalPlanBuilder::from(Arc::unwrap_or_clone(left)).join_on(
+                        Arc::unwrap_or_clone(right),
+                        JoinType::Inner,
+                        filter,
+                    )?;
+                    return Ok(Transformed::no(join.build()?));
+                };
+                Ok(Transformed::yes(match filter.filter(|filter| !is_true(filter)) {
+                    Some(condition) => LogicalPlanBuilder::from(beside).filter(condition)?.build()?,
+                    None => beside,
+                }))
             }
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<Call>() {
                 Some(call) => {

@@ -1,23 +1,26 @@
-//! `cloudtrail_logs`: the events with the columns that AWS's table definitions have.
+//! `cloudtrail_logs`: the events with the columns that AWS's table definitions for Athena have.
+//!
+//! `SELECT *` shows what AWS's definition has, and its partition columns. Other columns are there for who
+//! names them: fields that the definition lacks, where a row comes from, what is known of its integrity,
+//! `"$path"`, and the partition columns that other published definitions have.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, Result, ScalarValue};
-use datafusion::datasource::{ViewTable, provider_as_source};
-use datafusion::functions::expr_fn::{coalesce, replace, substr, substring};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
+use self::date_text::{Form, date_text};
 use super::time::TimeRange;
-use super::{CLOUDTRAIL_LOGS, SessionOptions, Tables};
-use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE, schema};
+use crate::event::schema::{ACCOUNT, EVENT_DATE, EVENT_TIME, LOG_DATE, LOG_FILE, REGION};
+
+pub(super) mod date_text;
 
 const EVENTS: &str = "events";
-
-/// The table that event data store ids mean.
-pub(super) const LAKE_FACE: &str = "cloudtrail_lake";
 
 /// The columns that AWS's table definitions partition by, as `*` shows them.
 pub(super) const PARTITION_COLUMNS: [&str; 6] = ["account", "region", "year", "month", "day", "timestamp"];
@@ -27,94 +30,166 @@ pub(super) const PARTITIONS: &str =
     "SELECT DISTINCT 'account=' || account || '/region=' || region || '/year=' || year
     || '/month=' || month || '/day=' || day AS partition FROM cloudtrail_logs ORDER BY 1";
 
-/// The tables of a session, by their names.
-pub(super) fn tables(
-    tables: Tables,
-    options: &SessionOptions,
-) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
-    let view = cloudtrail_logs(&tables.events, options.range, options.distinct)?;
-    let once = distinct_events(&tables.events)?;
-    let mut all: Vec<(String, Arc<dyn TableProvider>)> = vec![
-        (CLOUDTRAIL_LOGS.to_owned(), Arc::new(ViewTable::new(view, None))),
-        ("distinct_events".to_owned(), Arc::new(ViewTable::new(once, None))),
-        ("events".to_owned(), tables.events),
-    ];
-    let others = [
-        ("log_files", tables.log_files),
-        ("quarantine", tables.quarantine),
-        ("digests", tables.digests),
-        ("integrity_gaps", tables.integrity_gaps),
-    ];
-    all.extend(others.into_iter().filter_map(|(name, table)| Some((name.to_owned(), table?))));
-    Ok(all)
+/// The columns of AWS's definition, in its order.
+pub(super) const DEFINED: [&str; 29] = [
+    "eventversion",
+    "useridentity",
+    "eventtime",
+    "eventsource",
+    "eventname",
+    "awsregion",
+    "sourceipaddress",
+    "useragent",
+    "errorcode",
+    "errormessage",
+    "requestparameters",
+    "responseelements",
+    "additionaleventdata",
+    "requestid",
+    "eventid",
+    "resources",
+    "eventtype",
+    "apiversion",
+    "readonly",
+    "recipientaccountid",
+    "serviceeventdetails",
+    "sharedeventid",
+    "vpcendpointid",
+    "vpcendpointaccountid",
+    "eventcategory",
+    "addendum",
+    "sessioncredentialfromconsole",
+    "edgedevicedetails",
+    "tlsdetails",
+];
+
+/// What a partition column says of the key of a row's log file.
+#[derive(Clone, Copy)]
+enum Part {
+    Account,
+    Region,
+    Date(Form),
 }
+
+/// What each of [`PARTITION_COLUMNS`] says.
+const SHOWN_PARTITIONS: [(&str, Part); 6] = [
+    ("account", Part::Account),
+    ("region", Part::Region),
+    ("year", Part::Date(Form::Year)),
+    ("month", Part::Date(Form::Month)),
+    ("day", Part::Date(Form::Day)),
+    ("timestamp", Part::Date(Form::Slashes)),
+];
+
+/// The partition columns of other definitions. Of dates, publications have both 2026/01/05 and
+/// 2026-01-05 under one name: the form here is the commoner one, and a statement that compares the column
+/// with another form gets that ([`super::faces`]).
+const OTHER_PARTITIONS: [(&str, Part); 13] = [
+    ("accountid", Part::Account),
+    ("account_id", Part::Account),
+    ("account_partition", Part::Account),
+    ("p_account", Part::Account),
+    ("region_partition", Part::Region),
+    ("p_region", Part::Region),
+    ("date", Part::Date(Form::Slashes)),
+    ("dt", Part::Date(Form::Slashes)),
+    ("date_partition", Part::Date(Form::Slashes)),
+    ("partition_date", Part::Date(Form::Slashes)),
+    ("p_date", Part::Date(Form::Dashes)),
+    ("ingest_date", Part::Date(Form::Dashes)),
+    ("log_date", Part::Date(Form::Dashes)),
+];
+
+/// Trino's name for the object that a row comes from.
+const PATH: &str = "$path";
 
 /// What `*` shows of `cloudtrail_logs`: the columns of AWS's table definition, and its partitions.
 pub(super) fn star() -> Vec<String> {
-    let columns = column_names(&schema()).into_iter().take(DDL_COLUMNS);
-    columns.chain(PARTITION_COLUMNS.map(str::to_owned)).collect()
+    DEFINED.into_iter().chain(PARTITION_COLUMNS).map(str::to_owned).collect()
 }
 
-/// How many columns AWS's table definition has.
-const DDL_COLUMNS: usize = 29;
+/// Whether a column is a whole date whose form the statement decides.
+pub(super) fn is_date(name: &str) -> bool {
+    let partition = OTHER_PARTITIONS.iter().find(|(other, _)| *other == name);
+    matches!(partition, Some((_, Part::Date(form))) if form.is_whole())
+}
 
-/// The plan of the view: AWS's 29 columns first, then ours, then the partitions of AWS's definitions.
-/// With `distinct`, each event once.
+/// The plan of the view: AWS's 29 columns first, then the partitions of AWS's definitions, then whatever
+/// `*` does not show; dates in `forms`, where these have another. With `distinct`, each event once.
 pub(super) fn cloudtrail_logs(
     events: &Arc<dyn TableProvider>,
     range: TimeRange,
     distinct: bool,
+    forms: &BTreeMap<String, Form>,
 ) -> Result<LogicalPlan> {
-    let mut plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(Arc::clone(events)), None)?;
-    for bound in bounds(range) {
-        plan = plan.filter(bound)?;
+    let schema = events.schema();
+    let is_there = |name: &str| schema.column_with_name(name).is_some();
+    let mut names: Vec<&str> = DEFINED.into_iter().filter(|name| is_there(name)).collect();
+    let mut columns: Vec<Expr> = names.iter().map(|name| column(name)).collect();
+    let partitions = SHOWN_PARTITIONS.into_iter().chain(OTHER_PARTITIONS).filter(|_| is_there(LOG_DATE));
+    for (name, part) in partitions {
+        let part = match (part, forms.get(name)) {
+            (Part::Date(_), Some(form)) => Part::Date(*form),
+            _ => part,
+        };
+        names.push(name);
+        columns.push(computed(partition(part), name));
     }
-    if distinct {
-        plan = super::distinct::distinct(plan.build()?).into();
+    if is_there(LOG_FILE) {
+        columns.push(computed(column(LOG_FILE), PATH));
     }
-    let names = column_names(&events.schema());
-    let partitions = if names.iter().any(|name| name == LOG_DATE) { partitions() } else { Vec::new() };
-    plan.project(names.iter().map(|name| column(name)).chain(partitions))?.build()
+    let others = schema.fields().iter().filter(|field| !names.contains(&field.name().as_str()));
+    columns.extend(others.map(|field| column(field.name())));
+    Base { events, range, distinct }.plan()?.project(columns)?.build()
 }
 
 /// The plan of `distinct_events`: the columns of `events`, and each event once.
 pub(super) fn distinct_events(events: &Arc<dyn TableProvider>) -> Result<LogicalPlan> {
-    let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(Arc::clone(events)), None)?.build()?;
-    Ok(super::distinct::distinct(plan))
+    let base = Base { events, range: TimeRange::default(), distinct: true };
+    base.plan()?.build()
 }
 
-fn column(name: &str) -> Expr {
+/// What every view shows rows of: the events of a range, each once if so wanted.
+pub(super) struct Base<'a> {
+    pub(super) events: &'a Arc<dyn TableProvider>,
+    pub(super) range: TimeRange,
+    pub(super) distinct: bool,
+}
+
+impl Base<'_> {
+    /// The plan, to be built upon.
+    pub(super) fn plan(&self) -> Result<LogicalPlanBuilder> {
+        let source = provider_as_source(Arc::clone(self.events));
+        let mut plan = LogicalPlanBuilder::scan(EVENTS, source, None)?;
+        for bound in bounds(self.range) {
+            plan = plan.filter(bound)?;
+        }
+        if self.distinct {
+            plan = super::distinct::distinct(plan.build()?).into();
+        }
+        Ok(plan)
+    }
+}
+
+/// A column of the events.
+pub(super) fn column(name: &str) -> Expr {
     Expr::Column(Column::new(Some(EVENTS), name))
 }
 
-/// The names in the order of AWS's definition, then of [`schema`], then whatever else there is.
-fn column_names(provided: &SchemaRef) -> Vec<String> {
-    let ours = schema();
-    let known = ours.fields().iter().filter(|field| provided.column_with_name(field.name()).is_some());
-    let others = provided.fields().iter().filter(|field| ours.column_with_name(field.name()).is_none());
-    let mut names: Vec<String> = known.chain(others).map(|field| field.name().clone()).collect();
-    // AWS's definition has `readonly` not where records have it, but after `apiversion`.
-    let at = |names: &[String], wanted: &str| names.iter().position(|name| name == wanted);
-    if let (Some(from), Some(to)) = (at(&names, "readonly"), at(&names, "apiversion"))
-        && from < to
-    {
-        names[from..=to].rotate_left(1);
-    }
-    names
+/// A column that is made of others. It is qualified, as they are: DataFusion, when it takes members out of
+/// structs early, has both side by side, and an unqualified name would then be that of two columns.
+pub(super) fn computed(expr: Expr, name: &str) -> Expr {
+    expr.alias_qualified(Some("face"), name)
 }
 
-/// `"timestamp"` as yyyy/MM/dd, and `year`, `month`, `day`: the folders of the object key.
-///
 /// A file whose key has no date takes the date of its events, so that a condition on a partition
 /// finds the same events in files that were copied out of their folders.
-fn partitions() -> Vec<Expr> {
-    let date = || cast(coalesce(vec![column(LOG_DATE), column(EVENT_DATE)]), DataType::Utf8);
-    vec![
-        replace(date(), lit("-"), lit("/")).alias("timestamp"),
-        substring(date(), lit(1_i64), lit(4_i64)).alias("year"),
-        substring(date(), lit(6_i64), lit(2_i64)).alias("month"),
-        substr(date(), lit(9_i64)).alias("day"),
-    ]
+fn partition(part: Part) -> Expr {
+    match part {
+        Part::Account => column(ACCOUNT),
+        Part::Region => column(REGION),
+        Part::Date(form) => date_text(column(LOG_DATE), column(EVENT_DATE), form),
+    }
 }
 
 /// The range as conditions on the time, or on the date for rows without one. Files are skipped by

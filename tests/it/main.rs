@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod athena_doc;
 mod aws;
 mod conformance;
 mod crash;
@@ -18,6 +19,7 @@ mod integrity;
 mod interop;
 mod interrupted;
 mod memory;
+mod pruning;
 mod python;
 mod quarantine;
 mod quarantine_command;

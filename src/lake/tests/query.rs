@@ -10,6 +10,7 @@ use datafusion::prelude::SessionContext;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::support::{batch, decode, entry, events, number_of, session, temporary, time};
+use crate::lake::shown::Shown;
 use crate::lake::{Batch, Lake};
 
 /// Ten days with a log file each, and one whose records have no time.
@@ -153,7 +154,8 @@ async fn scanned_files(context: &SessionContext, sql: &str) -> usize {
 /// How many files the plan's scan reads.
 fn find_scan(plan: &std::sync::Arc<dyn ExecutionPlan>) -> Option<usize> {
     if let Some(source) = plan.downcast_ref::<DataSourceExec>()
-        && let Some(config) = source.data_source().downcast_ref::<FileScanConfig>()
+        && let Some(shown) = source.data_source().downcast_ref::<Shown>()
+        && let Some(config) = shown.source().downcast_ref::<FileScanConfig>()
     {
         let mut files: Vec<_> = config
             .file_groups

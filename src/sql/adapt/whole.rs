@@ -16,6 +16,7 @@ use super::Names;
 use super::expressions::function_name;
 use crate::sql::CLOUDTRAIL_LOGS;
 use crate::sql::ddl::{EXTRA_MEMBERS, NARROW, STRUCTS};
+use crate::sql::faces::FACES;
 use crate::sql::syntax::{call, ident};
 
 /// Narrows whole structs in a query of `cloudtrail_logs`.
@@ -41,8 +42,10 @@ impl Visitor for Used {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, .. } = factor {
-            self.tables
-                .extend(name.0.last().and_then(|part| part.as_ident().map(|ident| ident.value.clone())));
+            let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+            let is_face = parts.first().is_some_and(|schema| schema.value == FACES);
+            let table = parts.last().map(|ident| ident.value.clone());
+            self.tables.extend(if is_face { Some(CLOUDTRAIL_LOGS.to_owned()) } else { table });
         }
         ControlFlow::Continue(())
     }

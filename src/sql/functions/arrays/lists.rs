@@ -88,7 +88,7 @@ pub(crate) fn keys(columns: &[ArrayRef]) -> Result<(Rows, Vec<usize>)> {
 /// New arrays that are made of elements of a column, given by their places.
 #[derive(Default)]
 pub(crate) struct Picks {
-    places: Vec<Option<u64>>,
+    places: Vec<u64>,
     lengths: Vec<usize>,
     valid: Vec<bool>,
     begun: usize,
@@ -96,15 +96,11 @@ pub(crate) struct Picks {
 
 impl Picks {
     pub(crate) fn push(&mut self, place: usize) {
-        self.places.push(Some(place as u64));
-    }
-
-    pub(crate) fn push_null(&mut self) {
-        self.places.push(None);
+        self.places.push(place as u64);
     }
 
     pub(crate) fn extend(&mut self, places: impl IntoIterator<Item = usize>) {
-        self.places.extend(places.into_iter().map(|place| Some(place as u64)));
+        self.places.extend(places.into_iter().map(|place| place as u64));
     }
 
     /// The row has all that was pushed since the last one.
@@ -119,11 +115,6 @@ impl Picks {
         self.places.truncate(self.begun);
         self.lengths.push(0);
         self.valid.push(false);
-    }
-
-    /// Elements of this row so far.
-    pub(crate) fn in_row(&self) -> usize {
-        self.places.len() - self.begun
     }
 
     /// The arrays, with elements from columns laid one after the other.

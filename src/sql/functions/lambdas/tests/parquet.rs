@@ -117,3 +117,49 @@ async fn columns_of_files_go_through_all_functions() {
         ]
     );
 }
+
+#[tokio::test]
+async fn lambdas_keep_their_columns_wherever_the_plan_moves_them() {
+    let (_folder, answers) = lake().await;
+    let words = "string_to_array(a.eventname, '-')";
+    for (sql, expected) in [
+        (
+            "SELECT transform(string_to_array(eventname, '-'), p -> concat(p, word)) FROM lake WHERE number = 2",
+            vec!["[PutNope, ObjectNope]"],
+        ),
+        (
+            &format!(
+                "SELECT a.number FROM lake a JOIN lake b ON element_at(filter({words}, p -> p = a.word), 1) = b.word ORDER BY 1"
+            ),
+            vec!["1", "3"],
+        ),
+        (
+            &format!(
+                "SELECT a.number FROM lake a LEFT JOIN lake b ON a.number = b.number AND any_match({words}, p -> p = b.word) WHERE b.number IS NULL"
+            ),
+            vec!["2"],
+        ),
+        (
+            "SELECT x FROM (SELECT number, transform(ARRAY[number, 10], n -> n * number) AS x FROM lake ORDER BY cardinality(filter(ARRAY[word], w -> w = region)), number DESC LIMIT 2) t WHERE any_match(x, v -> v = number * 10) ORDER BY number",
+            vec!["[4, 20]", "[9, 30]"],
+        ),
+        (
+            "SELECT transform(ARRAY[region], r -> concat(r, word)), count(*) FROM lake GROUP BY 1 HAVING any_match(transform(ARRAY[region], r -> concat(r, word)), x -> x LIKE '%us%') ORDER BY 1",
+            vec!["[us-east-1us] 1"],
+        ),
+        (
+            "SELECT number, sum(number) OVER (PARTITION BY element_at(filter(ARRAY['a', region], r -> r <> concat(word, 'x')), 2)) FROM lake ORDER BY 1",
+            vec!["1 3", "2 3", "3 3"],
+        ),
+        (
+            "SELECT k FROM (SELECT reduce(ARRAY[1, 2], number, (s, x) -> s + x * number, s -> s) AS k FROM lake UNION ALL SELECT number FROM lake) t WHERE k > 3 ORDER BY k",
+            vec!["4", "8", "12"],
+        ),
+        (
+            "SELECT unnest(transform(ARRAY[1, 2], x -> x * number)) AS u FROM lake WHERE number > 2 ORDER BY u",
+            vec!["3", "6"],
+        ),
+    ] {
+        assert_eq!(answers.rows(sql).await, expected, "{sql}");
+    }
+}
