@@ -162,14 +162,10 @@ fn in_bounds(group: &RowGroupMetaData, path: &[String], fit: impl Fn(&[u8], &[u8
     match column.statistics() {
         // Old writers ordered bytes as signed numbers.
         Some(statistics) if statistics.is_min_max_deprecated() => true,
-        Some(Statistics::ByteArray(values)) => {
-            match (values.min_opt(), values.max_opt()) {
-                (Some(min), Some(max)) => fit(min.data(), max.data()),
-                _ => values
-                    .null_count_opt()
-                    .is_none_or(|nulls| i64::try_from(nulls) != Ok(column.num_values())),
-            }
-        }
+        Some(Statistics::ByteArray(values)) => match (values.min_opt(), values.max_opt()) {
+            (Some(min), Some(max)) => fit(min.data(), max.data()),
+            _ => values.null_count_opt().is_none_or(|nulls| i64::try_from(nulls) != Ok(column.num_values())),
+        },
         _ => true,
     }
 }

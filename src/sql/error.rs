@@ -596,6 +596,9 @@ mod tests {
     #[tokio::test]
     async fn a_parameter_without_a_value_is_named() {
         let shown = error("SELECT 1 FROM cloudtrail_logs WHERE eventname = $name").await;
-        assert!(shown.starts_with("SYNTAX_ERROR: parameter $name has no value (line 1, column 49)"), "{shown}");
+        assert!(
+            shown.starts_with("SYNTAX_ERROR: parameter $name has no value (line 1, column 49)"),
+            "{shown}"
+        );
     }
 }

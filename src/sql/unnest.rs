@@ -81,7 +81,8 @@ pub(super) fn expand(plan: LogicalPlan) -> Result<LogicalPlan> {
                 plan_err!("NOT_SUPPORTED: UNNEST can be joined by CROSS JOIN, INNER JOIN and LEFT JOIN")
             }
             LogicalPlan::Join(Join { left, right, join_type: JoinType::Inner, filter, on, .. })
-                if on.is_empty() && matches!(&*right, LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_)) =>
+                if on.is_empty()
+                    && matches!(&*right, LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_)) =>
             {
                 let Some(beside) = lateral::beside(&right, &left)? else {
                     let join = LogicalPlanBuilder::from(Arc::unwrap_or_clone(left)).join_on(

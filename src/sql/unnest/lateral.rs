@@ -41,9 +41,10 @@ fn attach(plan: &LogicalPlan, left: &LogicalPlan, kept: &[Expr]) -> Result<Optio
         }
         LogicalPlan::Projection(projection) => {
             let Some(input) = attach(&projection.input, left, kept)? else { return Ok(None) };
-            let exprs = projection.expr.iter().zip(projection.schema.iter()).map(|(expr, (qualifier, field))| {
-                Ok(named(resolved(expr.clone(), input.schema())?, qualifier, field.name()))
-            });
+            let exprs =
+                projection.expr.iter().zip(projection.schema.iter()).map(|(expr, (qualifier, field))| {
+                    Ok(named(resolved(expr.clone(), input.schema())?, qualifier, field.name()))
+                });
             project(&input, kept, exprs.collect::<Result<Vec<_>>>()?)
         }
         LogicalPlan::SubqueryAlias(alias) => {
