@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, cast, lit, when};
 use self::identity::TIMESTAMP;
 use self::json_map::map_type;
 use super::time::TimeRange;
-use super::view::{Base, column};
+use super::view::{Base, column, computed};
 use crate::event::schema::{EVENT_TIME, UNMAPPED};
 
 mod addendum;
@@ -84,9 +84,9 @@ pub(super) fn cloudtrail_lake(
     range: TimeRange,
     distinct: bool,
 ) -> Result<LogicalPlan> {
-    let columns = COLUMNS.into_iter().map(|name| Ok(made(name)?.alias(name)));
+    let columns = COLUMNS.into_iter().map(|name| Ok(computed(made(name)?, name)));
     let mut columns = columns.collect::<Result<Vec<_>>>()?;
-    columns.push(lit(ScalarValue::try_from(&event_data())?).alias("eventdata"));
+    columns.push(computed(lit(ScalarValue::try_from(&event_data())?), "eventdata"));
     Base { events, range, distinct }.plan()?.project(columns)?.build()
 }
 

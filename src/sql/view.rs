@@ -133,10 +133,10 @@ pub(super) fn cloudtrail_logs(
             _ => part,
         };
         names.push(name);
-        columns.push(partition(part).alias(name));
+        columns.push(computed(partition(part), name));
     }
     if is_there(LOG_FILE) {
-        columns.push(column(LOG_FILE).alias(PATH));
+        columns.push(computed(column(LOG_FILE), PATH));
     }
     let others = schema.fields().iter().filter(|field| !names.contains(&field.name().as_str()));
     columns.extend(others.map(|field| column(field.name())));
@@ -174,6 +174,12 @@ impl Base<'_> {
 /// A column of the events.
 pub(super) fn column(name: &str) -> Expr {
     Expr::Column(Column::new(Some(EVENTS), name))
+}
+
+/// A column that is made of others. It is qualified, as they are: DataFusion, when it takes members out of
+/// structs early, has both side by side, and an unqualified name would then be that of two columns.
+pub(super) fn computed(expr: Expr, name: &str) -> Expr {
+    expr.alias_qualified(Some("face"), name)
 }
 
 /// A file whose key has no date takes the date of its events, so that a condition on a partition

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod athena_doc;
 mod aws;
 mod conformance;
 mod crash;

@@ -57,8 +57,11 @@ impl VisitorMut for Fold {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
         match factor {
-            TableFactor::Table { name, alias, .. } => {
-                fold_name(name);
+            TableFactor::Table { name, alias, args, .. } => {
+                // A function that makes rows is looked up as it is written.
+                if args.is_none() {
+                    fold_name(name);
+                }
                 alias.iter_mut().for_each(fold_alias);
             }
             TableFactor::Derived { alias, .. }

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::Names;
 use super::fold::fold_name;
 use crate::sql::error::SqlError;
+use crate::sql::faces::FACES;
 use crate::sql::syntax::ident;
 use crate::sql::tokens::is_event_data_store;
 
@@ -116,8 +117,15 @@ impl Resolver<'_> {
                 at: None,
             });
         }
-        let parts = table.split('.').map(|part| ObjectNamePart::Identifier(ident(part, span)));
-        *name = ObjectName(parts.collect());
+        // Only names of our own making have a schema; a dot in any other is part of the name.
+        let own =
+            [INFORMATION_SCHEMA, FACES].iter().find_map(|schema| Some((schema, table.strip_prefix(schema)?)));
+        let parts = match own.and_then(|(schema, rest)| Some((*schema, rest.strip_prefix('.')?))) {
+            Some((schema, rest)) => vec![schema, rest],
+            None => vec![table.as_str()],
+        };
+        *name =
+            ObjectName(parts.into_iter().map(|part| ObjectNamePart::Identifier(ident(part, span))).collect());
         Ok(())
     }
 

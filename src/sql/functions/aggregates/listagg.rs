@@ -10,7 +10,8 @@ use datafusion::functions_aggregate::array_agg::ArrayAgg;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
-use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::expressions::{CastExpr, Literal};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::scalar::ScalarValue;
 
 use super::super::arrays::function::{is_varchar, list_of};
@@ -94,7 +95,10 @@ impl AggregateUDFImpl for ListAgg {
         };
         let extra = args.exprs.len() - 1;
         let collected = Collected::new(args.expr_fields);
+        let order_bys: Vec<_> =
+            args.order_bys.iter().map(|order| same_as_value(order, &args.exprs[0])).collect();
         let array = self.array.accumulator(AccumulatorArgs {
+            order_bys: &order_bys,
             return_field: collected.field,
             exprs: &args.exprs[..1],
             expr_fields: &collected.fields,
@@ -102,6 +106,13 @@ impl AggregateUDFImpl for ListAgg {
         })?;
         Ok(Box::new(Joined { array, separator, extra }))
     }
+}
+
+/// With DISTINCT, what is ordered by must be the value itself; the cast that the value got changes nothing.
+fn same_as_value(order: &PhysicalSortExpr, value: &Arc<dyn PhysicalExpr>) -> PhysicalSortExpr {
+    let uncast = value.downcast_ref::<CastExpr>().is_some_and(|cast| cast.expr() == &order.expr);
+    let expr = if uncast { Arc::clone(value) } else { Arc::clone(&order.expr) };
+    PhysicalSortExpr { expr, options: order.options }
 }
 
 #[derive(Debug)]
