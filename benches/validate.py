@@ -257,7 +257,7 @@ def free_port():
 
 
 def wait_for(port):
-    for _ in range(300):
+    for _ in range(3000):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

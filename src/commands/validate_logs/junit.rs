@@ -192,8 +192,10 @@ fn escaped(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            '\t' | '\n' | '\r' => drop(write!(safe, "&#{};", u32::from(char))),
-            '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => safe.push(char),
+            '\t' | '\n' | '\r' => {
+                let _ = write!(safe, "&#{};", u32::from(char));
+            }
+            '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}' => safe.push(char),
             _ => safe.push(char::REPLACEMENT_CHARACTER),
         }
     }
