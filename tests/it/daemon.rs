@@ -1,8 +1,12 @@
 //! The daemon, from the bucket's notification to the lake, as a user runs it.
 
 mod integrity;
+mod killed;
+mod panics;
+mod roles;
 mod settings;
 mod setup;
+mod signals;
 
 use std::time::Duration;
 

@@ -30,6 +30,7 @@ mod simulation;
 mod slt;
 mod soak;
 mod sql;
+mod stand_in;
 mod status;
 mod support;
 mod validate_logs;

@@ -8,6 +8,8 @@ pub(crate) struct FakeQueue {
     pub(crate) visibility_timeout: Duration,
     /// Messages received more often than this become dead letters.
     pub(crate) max_receive_count: Option<u32>,
+    /// The role that may use it, and nobody else.
+    pub(crate) role: Option<String>,
     messages: HashMap<u64, Stored>,
     /// By the time from which on they may be received.
     order: BTreeSet<(Instant, u64)>,
@@ -53,6 +55,7 @@ impl FakeQueue {
         FakeQueue {
             visibility_timeout,
             max_receive_count: None,
+            role: None,
             messages: HashMap::new(),
             order: BTreeSet::new(),
             next_id: 1,
