@@ -15,6 +15,7 @@ pub(crate) struct FakeQueue {
     order: BTreeSet<(Instant, u64)>,
     next_id: u64,
     ahead: Duration,
+    behind: Duration,
     pub(crate) dead: Vec<String>,
     pub(crate) deleted: Vec<u64>,
     pub(crate) stats: Stats,
@@ -60,6 +61,7 @@ impl FakeQueue {
             order: BTreeSet::new(),
             next_id: 1,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             dead: Vec::new(),
             deleted: Vec::new(),
             stats: Stats::default(),
@@ -67,7 +69,12 @@ impl FakeQueue {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::now() + self.ahead
+        Instant::now() + self.ahead - self.behind
+    }
+
+    /// Stops the queue's clock for a time that is over: nobody got to do anything in it.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.behind += time;
     }
 
     /// Puts the queue's clock forward.
