@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 use crate::lake::Lake;
 
 mod adapt;
+mod addresses;
 mod catalogue;
 mod command;
 mod ddl;

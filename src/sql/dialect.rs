@@ -203,10 +203,24 @@ fn typed_literal(parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
     if data_type == "JSON" {
         return Ok(Some(call("json_parse", vec![value], span)));
     }
+    if data_type == "DECIMAL"
+        && let Some((precision, scale)) = exact_size(&literal)
+    {
+        data_type = format!("DECIMAL({precision}, {scale})");
+    }
     if data_type.starts_with("TIMESTAMP") && has_zone(&literal) {
         data_type.push_str(" WITH TIME ZONE");
     }
     Ok(Some(call(CAST, vec![value, text(&data_type.to_lowercase(), span)], span)))
+}
+
+/// The precision and the scale of a number that is written out: those of its digits.
+fn exact_size(literal: &str) -> Option<(usize, usize)> {
+    let digits = literal.trim().trim_start_matches(['+', '-']);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let precision = (whole.trim_start_matches('0').len() + fraction.len()).max(1);
+    (all_digits(whole) && all_digits(fraction)).then_some((precision, fraction.len()))
 }
 
 /// Whether a time is followed by a zone: `2026-01-05 13:51:00 America/New_York`, `… +01:00`, `…Z`.

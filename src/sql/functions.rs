@@ -16,9 +16,10 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{Expr, ScalarUDF, lit};
 
 mod aggregates;
 mod args;
@@ -74,11 +75,33 @@ pub(super) fn register(state: &mut SessionState) -> Result<()> {
     Ok(())
 }
 
+/// `interval * number`, or `interval / number`.
+pub(super) fn scaled_interval(interval: Expr, number: Expr, whole: bool, divided: bool) -> Expr {
+    let name = match (divided, whole) {
+        (true, _) => times::PARTS,
+        (false, true) => times::TIMES,
+        (false, false) => times::TIMES_DOUBLE,
+    };
+    let scale = times::scalar().into_iter().find(|function| function.name() == name);
+    scale.map_or_else(|| interval.clone(), |scale| scale.call(vec![interval.clone(), number]))
+}
+
 /// Text as an address.
-pub(super) fn address(text: datafusion::logical_expr::Expr) -> datafusion::logical_expr::Expr {
+pub(super) fn address(text: Expr) -> Expr {
+    cast_to(text, "ipaddress")
+}
+
+/// `CAST(value AS type)`.
+pub(super) fn cast_to(value: Expr, data_type: &str) -> Expr {
     let cast = casts::scalar().into_iter().find(|function| function.name() == "$cast");
-    cast.map_or_else(
-        || text.clone(),
-        |cast| cast.call(vec![text.clone(), datafusion::logical_expr::lit("ipaddress")]),
-    )
+    cast.map_or_else(|| value.clone(), |cast| cast.call(vec![value.clone(), lit(data_type)]))
+}
+
+/// Whether a type is IPADDRESS or IPPREFIX, or an array of them.
+pub(super) fn is_address(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::FixedSizeBinary(16 | 17) => true,
+        DataType::List(element) => is_address(element.data_type()),
+        _ => false,
+    }
 }

@@ -8,6 +8,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit, try_cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::functions::scaled_interval;
 use super::types::type_name;
 
 /// Plans operators by the types that they are applied to.
@@ -27,6 +28,15 @@ impl ExprPlanner for Operators {
             op if is_comparison(op) => {
                 (expr.left, expr.right) = comparable((expr.left, &left), (expr.right, &right), &expr.op)?;
                 Ok(PlannerResult::Original(expr))
+            }
+            BinaryOperator::Multiply if is_interval(&left) && right.is_numeric() => {
+                Ok(PlannerResult::Planned(scaled_interval(expr.left, expr.right, right.is_integer(), false)))
+            }
+            BinaryOperator::Multiply if left.is_numeric() && is_interval(&right) => {
+                Ok(PlannerResult::Planned(scaled_interval(expr.right, expr.left, left.is_integer(), false)))
+            }
+            BinaryOperator::Divide if is_interval(&left) && right.is_numeric() => {
+                Ok(PlannerResult::Planned(scaled_interval(expr.left, expr.right, right.is_integer(), true)))
             }
             BinaryOperator::Divide => match (exact(&left), exact(&right)) {
                 (Some(left), Some(right)) if is_decimal(&expr, schema) => {
@@ -82,6 +92,10 @@ fn member(data_type: &DataType, name: &str) -> Option<DataType> {
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator as B;
     matches!(op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq)
+}
+
+fn is_interval(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Interval(_) | DataType::Duration(_))
 }
 
 fn is_text(data_type: &DataType) -> bool {

@@ -10,6 +10,8 @@ use super::dialect::Athena;
 use super::error::SqlError;
 use super::place::Place;
 
+mod shorthand;
+
 const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
 const ARN: &str = r"arn:aws[a-z-]*:cloudtrail:[a-z0-9-]*:[0-9]*:eventdatastore/";
 
@@ -27,68 +29,7 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
         let at = error.location;
         SqlError::at(format!("SYNTAX_ERROR: {}", error.message), Place::at(text, at.line, at.column))
     })?;
-    Ok(wrap_values(join_store_names(tokens, text)))
-}
-
-/// `VALUES 1, 2` with the parentheses around each row that the parser wants: `VALUES (1), (2)`.
-fn wrap_values(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is_values = |token: &Token| matches!(token, Token::Word(Word { keyword: Keyword::VALUES, .. }));
-    if !tokens.iter().any(|token| is_values(&token.token)) {
-        return tokens;
-    }
-    let mut wrapped = Vec::with_capacity(tokens.len() + 8);
-    let mut rest = tokens.into_iter().peekable();
-    while let Some(token) = rest.next() {
-        let values = is_values(&token.token);
-        wrapped.push(token);
-        while values && wrap_row(&mut rest, &mut wrapped) {}
-    }
-    wrapped
-}
-
-/// Takes one row of VALUES, with the comma behind it; whether there is another one.
-fn wrap_row(
-    rest: &mut std::iter::Peekable<impl Iterator<Item = TokenWithSpan>>,
-    wrapped: &mut Vec<TokenWithSpan>,
-) -> bool {
-    const END: [Keyword; 7] = [
-        Keyword::ORDER,
-        Keyword::LIMIT,
-        Keyword::OFFSET,
-        Keyword::FETCH,
-        Keyword::UNION,
-        Keyword::EXCEPT,
-        Keyword::INTERSECT,
-    ];
-    while let Some(blank) = rest.next_if(|token| matches!(token.token, Token::Whitespace(_))) {
-        wrapped.push(blank);
-    }
-    let Some(first) = rest.peek() else { return false };
-    let bare = !matches!(first.token, Token::LParen | Token::RParen | Token::SemiColon | Token::EOF);
-    let span = first.span;
-    if bare {
-        wrapped.push(TokenWithSpan { token: Token::LParen, span });
-    }
-    let mut depth = 0_usize;
-    while let Some(token) = rest.next_if(|token| match &token.token {
-        Token::RParen | Token::RBracket => depth > 0,
-        Token::Comma => depth > 0,
-        Token::SemiColon | Token::EOF => false,
-        Token::Word(word) => depth > 0 || !END.contains(&word.keyword),
-        _ => true,
-    }) {
-        match token.token {
-            Token::LParen | Token::LBracket => depth += 1,
-            Token::RParen | Token::RBracket => depth -= 1,
-            _ => {}
-        }
-        wrapped.push(token);
-    }
-    if bare {
-        let span = wrapped.last().map_or(span, |token| token.span);
-        wrapped.push(TokenWithSpan { token: Token::RParen, span });
-    }
-    rest.next_if(|token| token.token == Token::Comma).map(|comma| wrapped.push(comma)).is_some()
+    Ok(shorthand::write_out(join_store_names(tokens, text)))
 }
 
 /// Puts one word where the tokenizer saw the pieces of an event data store's id.
@@ -149,19 +90,6 @@ mod tests {
         let arn =
             "arn:aws:cloudtrail:us-east-1:111122223333:eventdatastore/7c1f0a52-3b9e-4d6a-9c8d-2f4e6a8b0c1d";
         assert_eq!(words(&format!("SELECT 1 FROM {arn} t"))[3], format!("\"{arn}\""));
-    }
-
-    #[test]
-    fn rows_of_one_value_get_their_parentheses() {
-        let wrapped = |text: &str| words(text).join(" ");
-        assert_eq!(wrapped("VALUES 1, 'a'"), "VALUES ( 1 ) , ( 'a' )");
-        assert_eq!(wrapped("(VALUES 1, (2)) t"), "( VALUES ( 1 ) , ( 2 ) ) t");
-        assert_eq!(
-            wrapped("VALUES ROW(1, 2), ARRAY[3, 4] LIMIT 1"),
-            "VALUES ( ROW ( 1 , 2 ) ) , ( ARRAY [ 3 , 4 ] ) LIMIT 1"
-        );
-        assert_eq!(wrapped("VALUES (1, 2), (3, 4)"), "VALUES ( 1 , 2 ) , ( 3 , 4 )");
-        assert_eq!(wrapped("VALUES"), "VALUES");
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
             call(function, [Some(expr), trim_what].into_iter().flatten().map(|part| *part).collect(), span)
         }
         Expr::Between { expr, negated, low, high } => between(*expr, negated, *low, *high),
-        Expr::Value(value) => number(value),
+        Expr::Value(value) => literal(value),
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match *right {
             Expr::Subquery(subquery) => Expr::InSubquery { expr: left, subquery, negated: false },
             right => {
@@ -204,8 +204,11 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
     })
 }
 
-/// A number with an exponent is a double; others are integers and decimals.
-fn number(value: ValueWithSpan) -> Expr {
+/// A number with an exponent is a double; others are integers and decimals. `U&'…'` is text.
+fn literal(value: ValueWithSpan) -> Expr {
+    if let Value::UnicodeStringLiteral(written) = &value.value {
+        return text(written, value.span);
+    }
     let Value::Number(digits, _) = &value.value else { return Expr::Value(value) };
     if !digits.contains(['e', 'E']) {
         return Expr::Value(value);

@@ -1,4 +1,4 @@
-//! Durations: `to_milliseconds`, `parse_duration`, `human_readable_seconds`.
+//! Durations: `to_milliseconds`, `parse_duration`, `human_readable_seconds`, and a multiple of an interval.
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit};
@@ -12,12 +12,67 @@ use super::instants::span;
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
     let interval = DataType::Interval(IntervalUnit::MonthDayNano);
+    let multiple = interval.clone();
     vec![
         Function::new("to_milliseconds", &[&[Kind::Interval]], DataType::Int64, to_milliseconds).into(),
         Function::new("parse_duration", &[&[Kind::Text]], interval, parse_duration).into(),
         Function::new("human_readable_seconds", &[&[Kind::Double]], DataType::Utf8, human_readable_seconds)
             .into(),
+        Function::new(TIMES, &[&[Kind::Interval, Kind::BigInt]], multiple.clone(), times).into(),
+        Function::new(TIMES_DOUBLE, &[&[Kind::Interval, Kind::Double]], multiple.clone(), times_double)
+            .into(),
+        Function::new(PARTS, &[&[Kind::Interval, Kind::Double]], multiple, parts).into(),
     ]
+}
+
+/// `interval * bigint`.
+pub(in super::super) const TIMES: &str = "$interval_times";
+/// `interval * double`.
+pub(in super::super) const TIMES_DOUBLE: &str = "$interval_times_double";
+/// `interval / double`.
+pub(in super::super) const PARTS: &str = "$interval_divided";
+
+fn times(args: &Arguments) -> Result<ArrayRef> {
+    let numbers = args.bigint(1)?;
+    scaled(args, |row| numbers.at(row), |part, number| part.checked_mul(number))
+}
+
+#[allow(clippy::cast_precision_loss)] // Trino counts in doubles as well
+fn times_double(args: &Arguments) -> Result<ArrayRef> {
+    let numbers = args.double(1)?;
+    scaled(args, |row| numbers.at(row), |part, number| whole(part as f64 * number))
+}
+
+#[allow(clippy::cast_precision_loss)] // Trino counts in doubles as well
+fn parts(args: &Arguments) -> Result<ArrayRef> {
+    let numbers = args.double(1)?;
+    scaled(args, |row| numbers.at(row), |part, number| whole(part as f64 / number))
+}
+
+/// What is left of a number behind the point is cut off; one that is none has no multiple.
+#[allow(clippy::cast_possible_truncation)] // `as` stays at the largest number
+fn whole(value: f64) -> Option<i64> {
+    value.is_finite().then_some(value as i64)
+}
+
+/// The intervals of the first argument with both their parts changed by `change`.
+fn scaled<N: Copy>(
+    args: &Arguments,
+    number: impl Fn(usize) -> Option<N>,
+    change: impl Fn(i64, N) -> Option<i64>,
+) -> Result<ArrayRef> {
+    args.to_numbers::<IntervalMonthDayNanoType, _>(|row| {
+        let (Some(span), Some(number)) = (span(args, 0, row)?, number(row)) else { return Ok(None) };
+        let part = |part: i64| if part == 0 { Some(0) } else { change(part, number) };
+        let scaled = part(span.months).zip(part(span.millis)).and_then(|(months, millis)| {
+            let days = i32::try_from(millis / DAY).ok()?;
+            Some(IntervalMonthDayNano::new(i32::try_from(months).ok()?, days, millis % DAY * 1_000_000))
+        });
+        match scaled {
+            Some(scaled) => Ok(Some(scaled)),
+            None => exec_err!("NUMERIC_VALUE_OUT_OF_RANGE: a multiple of an interval is out of range"),
+        }
+    })
 }
 
 fn to_milliseconds(args: &Arguments) -> Result<ArrayRef> {
