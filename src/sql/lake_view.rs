@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(ask(sql).await, ["Timestamp(ms),Boolean,Boolean,Timestamp(ms)"]);
         let sql = "SELECT eventtime, readonly, managementevent, sessioncredentialfromconsole,
             useridentity.sessioncontext.attributes.creationdate, annotation FROM cloudtrail_lake ORDER BY eventid";
-        let expected = ["2026-01-05 13:51:00.500,false,true,true,2026-01-05 13:00:00.000,note", ",,,,,"];
+        let expected = ["2026-01-05T13:51:00.500,false,true,true,2026-01-05T13:00:00,note", ",,,,,"];
         assert_eq!(ask(sql).await, expected);
     }
 

@@ -74,8 +74,11 @@ impl TableProvider for Pruned {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.inner.schema();
         let implied = if self.is_on { implied(filters, &schema, state)? } else { Vec::new() };
-        let Some(predicate) = conjunction(implied.iter().cloned()) else {
-            return self.inner.scan(state, projection, filters, limit).await;
+        let filters: Vec<Expr> =
+            filters.iter().chain(implied.iter().map(|implied| &implied.expr)).cloned().collect();
+        let of_rows = implied.into_iter().filter(|implied| implied.of_rows).map(|implied| implied.expr);
+        let Some(predicate) = conjunction(of_rows) else {
+            return self.inner.scan(state, projection, &filters, limit).await;
         };
         // The condition needs its columns; what was asked for stands before them.
         let mut columns = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
@@ -86,7 +89,6 @@ impl TableProvider for Pruned {
                 columns.push(at);
             }
         }
-        let filters = [filters, &implied].concat();
         let scan = self.inner.scan(state, Some(&columns), &filters, None).await?;
         let scanned = DFSchema::try_from(scan.schema())?;
         let predicate = state.create_physical_expr(predicate, &scanned)?;
@@ -95,12 +97,19 @@ impl TableProvider for Pruned {
     }
 }
 
+/// What conditions imply, and whether it is worth asking of each row, or only of files.
+struct Implied {
+    expr: Expr,
+    of_rows: bool,
+}
+
 /// What `filters`, all of which hold, imply.
-fn implied(filters: &[Expr], schema: &SchemaRef, state: &dyn Session) -> Result<Vec<Expr>> {
+fn implied(filters: &[Expr], schema: &SchemaRef, state: &dyn Session) -> Result<Vec<Implied>> {
     let context = Context { schema: DFSchema::try_from(schema.clone())?, state };
-    let mut found: Vec<Expr> = dates::implied(filters, &context)?.into_iter().collect();
-    found.extend(filters.iter().filter_map(|filter| of_condition(filter, &context)));
-    found.retain(|implied| !filters.contains(implied));
+    let mut found: Vec<Implied> = dates::implied(filters, &context)?.into_iter().collect();
+    let of_each = filters.iter().filter_map(|filter| of_condition(filter, &context));
+    found.extend(of_each.map(|expr| Implied { expr, of_rows: true }));
+    found.retain(|implied| !filters.contains(&implied.expr));
     Ok(found)
 }
 

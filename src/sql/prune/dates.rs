@@ -13,18 +13,19 @@ use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
 
-use super::Context;
+use super::{Context, Implied};
 use crate::event::schema::{EVENT_DATE, LOG_DATE};
 use crate::sql::view::date_text::{Form, form_of};
 
 /// From 2010-01-01 up to 2045-01-01, in days since 1970: `CloudTrail` began in 2013.
 const DATES: std::ops::Range<i32> = 14_610..27_394;
 
-/// More ranges than this are not worth their evaluation; their span is taken.
+/// With more ranges than this a condition only tells files apart: `day = '05'` has hundreds, which would
+/// take longer to ask of each row than they save.
 const MOST_RANGES: usize = 48;
 
 /// What `filters` imply about the dates of rows, if they say anything of them.
-pub(super) fn implied(filters: &[Expr], context: &Context) -> Result<Option<Expr>> {
+pub(super) fn implied(filters: &[Expr], context: &Context) -> Result<Option<Implied>> {
     let weak: Vec<Expr> = filters.iter().map(weakened).filter(|weak| *weak != lit(true)).collect();
     let Some(condition) = conjunction(weak) else { return Ok(None) };
     // A condition that cannot be asked, since it fails on some date, implies nothing.
@@ -38,7 +39,8 @@ pub(super) fn implied(filters: &[Expr], context: &Context) -> Result<Option<Expr
     let of_event = within(EVENT_DATE, &ranges);
     let nameless = column(LOG_DATE).is_null();
     let of_event = if undated { of_event.or(column(EVENT_DATE).is_null()) } else { of_event };
-    Ok(Some(of_log_file.or(nameless.and(of_event))))
+    let expr = of_log_file.or(nameless.and(of_event));
+    Ok(Some(Implied { expr, of_rows: ranges.len() <= MOST_RANGES }))
 }
 
 /// The condition with all that is not about dates alone taken to be true.
@@ -117,9 +119,6 @@ fn ranges(answers: &[bool]) -> Vec<(i32, i32)> {
             Some((_, last)) if *last + 1 == day => *last = day,
             _ => ranges.push((day, day)),
         }
-    }
-    if let ([(first, _), .., (_, last)], true) = (ranges.as_slice(), ranges.len() > MOST_RANGES) {
-        return vec![(*first, *last)];
     }
     ranges
 }
