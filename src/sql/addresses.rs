@@ -19,7 +19,8 @@ pub(super) fn as_text(plan: LogicalPlan) -> Result<LogicalPlan> {
             if !is_address(field.data_type()) {
                 return column;
             }
-            let text = type_name(field.data_type()).replace("ipaddress", "varchar").replace("ipprefix", "varchar");
+            let text =
+                type_name(field.data_type()).replace("ipaddress", "varchar").replace("ipprefix", "varchar");
             cast_to(column, &text).alias_qualified(qualifier.cloned(), field.name())
         })
         .collect();

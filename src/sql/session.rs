@@ -18,8 +18,8 @@ use datafusion::sql::sqlparser::ast::{Query, Statement as Sql};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 
-use super::addresses;
 use super::adapt::{self, Headings, Names, named_relations};
+use super::addresses;
 use super::catalogue::{Catalogue, Entry};
 use super::command::{Command, Name};
 use super::error::SqlError;
@@ -246,8 +246,8 @@ impl Session {
 
     async fn start(&self, plan: LogicalPlan, headings: &Headings, run: &Run<'_>) -> Result<Answer, SqlError> {
         let state = self.context.state();
-        let plan = addresses::as_text(plan)
-            .map_err(|error| SqlError::explain(&error, run.text, Some(&state)))?;
+        let plan =
+            addresses::as_text(plan).map_err(|error| SqlError::explain(&error, run.text, Some(&state)))?;
         let frame = DataFrame::new(state.clone(), plan);
         let stream = frame
             .execute_stream()
