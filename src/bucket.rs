@@ -1,6 +1,7 @@
 //! A bucket as CloudTrail fills it, in S3 or copied to disk: listed by day, read by key.
 
 mod days;
+mod local;
 
 use std::path::Path;
 
@@ -8,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::object::ObjectRef;
 use crate::store::{FetchError, Listed, Object, S3};
-use crate::validation::{LocalBucket, METADATA_FILE};
 pub use days::{Day, Kind, Wanted, WantedKind, days};
+pub use local::{LocalBucket, METADATA_FILE, Metadata, PUBLIC_KEYS_FILE, read_metadata, read_public_keys};
 
 /// A bucket, or a copy of one.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Bucket {
                 }
                 Ok((folders, objects))
             }
-            Self::Local(local) => Ok(local_level(local, prefix, delimiter)),
+            Self::Local(local) => Ok(local.level(prefix, delimiter)),
         }
     }
 
@@ -128,21 +129,4 @@ pub enum Fetched {
     NotThere,
     /// It is there and may not or cannot be read, and would not be the next time either.
     Unreadable(String),
-}
-
-/// One level of a copy, as S3 would list it.
-fn local_level(local: &LocalBucket, prefix: &str, delimiter: bool) -> Level {
-    let (mut folders, mut objects): Level = (Vec::new(), Vec::new());
-    for key in local.keys_below(prefix) {
-        match key[prefix.len()..].split_once('/').filter(|_| delimiter) {
-            Some((folder, _)) => {
-                let folder = format!("{prefix}{folder}/");
-                if folders.last() != Some(&folder) {
-                    folders.push(folder);
-                }
-            }
-            None => objects.push(Listed { key: key.to_owned(), size: local.size(key), etag: None }),
-        }
-    }
-    (folders, objects)
 }

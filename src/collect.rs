@@ -1,7 +1,7 @@
 //! What a copy of a bucket would lose: the signatures of its digests, which S3 keeps as metadata of the
 //! objects, and the public keys.
 //!
-//! Both go into files beside the copy's `AWSLogs`, where [`crate::validation::LocalBucket`] looks for them.
+//! Both go into files beside the copy's `AWSLogs`, where [`crate::bucket::LocalBucket`] looks for them.
 //! What a file has already is kept, so a run that was interrupted is resumed by running it again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +17,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::bucket::{Bucket, Wanted, WantedKind, days};
+use crate::bucket::{self, Bucket, Metadata, Wanted, WantedKind, days};
 use crate::cloudtrail::{CloudTrail, Connect};
 use crate::digest::{ListedKey, Signature};
 use crate::object::{DigestKey, ObjectRef};
 use crate::store::{FetchError, S3};
-use crate::validation::{self, Metadata};
 
 /// Requests at once. Each is answered in a few hundred bytes.
 const REQUESTS: usize = 64;
@@ -130,7 +129,7 @@ fn existing(to: &Path, bucket: &str) -> Result<Metadata> {
     if !to.exists() {
         return Ok(Metadata { bucket: bucket.to_owned(), ..Metadata::default() });
     }
-    let metadata = validation::read_metadata(to)?;
+    let metadata = bucket::read_metadata(to)?;
     ensure!(
         metadata.bucket == bucket,
         "{} is of the bucket {}: name another file for {bucket}",
@@ -171,7 +170,7 @@ fn write_json(to: &Path, content: &impl Serialize) -> Result<()> {
 /// Asks CloudTrail for the public keys that the digests in `metadata_file` were signed with, adds them to
 /// the file at `to`, and returns how many are in it.
 pub async fn collect_public_keys(metadata_file: &Path, to: &Path, connect: &Connect) -> Result<usize> {
-    let metadata = validation::read_metadata(metadata_file)?;
+    let metadata = bucket::read_metadata(metadata_file)?;
     let mut listed: Vec<(Option<String>, ListedKey)> = Vec::new();
     if to.exists() {
         let text = std::fs::read(to).with_context(|| format!("reading {}", to.display()))?;

@@ -11,10 +11,12 @@
 mod audit;
 mod checker;
 mod evidence;
+mod fact;
 mod gap_table;
 mod gaps;
 mod keys;
 mod state;
+mod trail;
 mod verdicts;
 
 #[cfg(test)]
@@ -22,8 +24,9 @@ mod tests;
 
 pub use audit::{Absent, Audit, Failed, audit, audit_dates};
 pub use checker::Checker;
+pub use evidence::Evidence;
 pub(crate) use evidence::rank;
-pub use evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
+pub use fact::{DigestFact, Link, LogFileFact, Mark};
 pub use gap_table::GapTable;
 pub use gaps::{Gap, Why, gaps};
 pub use keys::{Answer, Keys, remembered};

@@ -38,10 +38,10 @@
 //! | [`daemon`] | the loop from messages to commits to their deletion | columns, wire formats |
 //! | [`metrics`] | what the daemon counts | why |
 //! | [`quarantine`] | what was set aside, read again | SQL, printing |
-//! | [`digest`] | a digest file, its signature, its link to the one before | where bytes come from |
+//! | [`digest`] | a digest file, its signature, public keys | where bytes come from |
 //! | [`cloudtrail`] | CloudTrail's API: public keys, trails | what they are for |
 //! | [`integrity`] | log files and digests to verdicts, whatever came first | SQS, printing |
-//! | [`bucket`] | the folders of a bucket by day, and its objects | what is in them |
+//! | [`bucket`] | the folders of a bucket, or of a copy, by day, and its objects | what is in them |
 //! | [`collect`] | what a copy of a bucket would lose | verdicts |
 //! | [`validation`] | a bucket's digests and log files to findings, as the AWS CLI has them | the lake |
 //! | [`evidence`] | what a validation went by, for somebody else to repeat it | S3, the lake |

@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Wanted;
+use crate::bucket::{METADATA_FILE, PUBLIC_KEYS_FILE};
 use crate::cloudtrail::Connect;
 use crate::collect::{Collected, collect_metadata, collect_public_keys};
-use crate::validation::{METADATA_FILE, PUBLIC_KEYS_FILE};
 
 /// Save the signatures of digests beside a local copy of their bucket
 ///

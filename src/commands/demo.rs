@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::AsArray;
 use tokio_util::sync::CancellationToken;
 
+use crate::bucket::LocalBucket;
 use crate::generate::signing::SigningKey;
 use crate::generate::{self, Options as Sample};
 use crate::ingest::digests::DigestOptions;
@@ -21,7 +22,6 @@ use crate::log_file::Limits;
 use crate::output::{self, Format};
 use crate::source::Filter;
 use crate::sql::{Script, Session, sources};
-use crate::validation::LocalBucket;
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
 ///

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{NaiveDate, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::bucket::Wanted;
+use crate::bucket::{PUBLIC_KEYS_FILE, Wanted, read_public_keys};
 use crate::cloudtrail::Connect;
 use crate::digest::PublicKeys;
 use crate::integrity::{self, Checker, Keys};
@@ -17,7 +17,6 @@ use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::output;
 use crate::reconcile::{Options, Reconciler, Repaired, repair};
-use crate::validation::{PUBLIC_KEYS_FILE, read_public_keys};
 use tell::{Format, Teller};
 
 /// Compare the bucket, its digests and the lake

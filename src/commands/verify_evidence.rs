@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::bucket::read_public_keys;
 use crate::evidence::{self, Options, Report};
 use crate::output;
-use crate::validation::read_public_keys;
 
 /// Repeat the check that an evidence bundle was written by, without the bucket
 ///

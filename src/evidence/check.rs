@@ -12,6 +12,7 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 
 use super::{HASH_MISMATCH, Line, VALID, members, unpack};
+use crate::bucket;
 use crate::digest::{Digest, LogFileEntry, PublicKeys};
 use crate::object::ObjectRef;
 use crate::validation::{self, CheckedDigest, StoredObject};
@@ -94,7 +95,7 @@ fn check_directory(bundle: &Path, options: &Options) -> Result<Report> {
     }
     let keys = match &options.public_keys {
         Some(keys) => keys.clone(),
-        None => validation::read_public_keys(&bundle.join(members::PUBLIC_KEYS)).or_else(|error| {
+        None => bucket::read_public_keys(&bundle.join(members::PUBLIC_KEYS)).or_else(|error| {
             report.problem(format_args!("{error:#}"));
             anyhow::Ok(PublicKeys::default())
         })?,

@@ -1,9 +1,9 @@
 //! Writes a generated bucket to a directory: the objects under their keys, and beside `AWSLogs` what is no
-//! object (see [`crate::validation::LocalBucket`], which reads it).
+//! object (see [`crate::bucket::LocalBucket`], which reads it).
 
 use super::signing::SigningKey;
 use super::{GeneratedObject, Options, Summary, generate, plan};
-use crate::validation::{METADATA_FILE, PUBLIC_KEYS_FILE};
+use crate::bucket::{METADATA_FILE, PUBLIC_KEYS_FILE};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -19,13 +19,13 @@ use tracing::warn;
 
 use super::load::{Job, Work};
 use super::{FETCHES, LOOK_UP, Options};
+use crate::bucket::{METADATA_FILE, Metadata, PUBLIC_KEYS_FILE, read_metadata, read_public_keys};
 use crate::cloudtrail::Connect;
 use crate::integrity::{self, Audit, Checker, Keys};
 use crate::lake::{DigestEntry, DigestStatus, Lake, LogFileId};
 use crate::object::{DigestKey, LogKey, ObjectRef};
 use crate::source::{Candidate, FoundDigest, Place};
 use crate::store::{FetchError, Object, S3, read_local};
-use crate::validation::{METADATA_FILE, Metadata, PUBLIC_KEYS_FILE, read_metadata, read_public_keys};
 
 /// How to check digests.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::Result;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::evidence::{DigestFact, Evidence};
+use super::evidence::Evidence;
+use super::fact::DigestFact;
 use super::state::{Reason, State};
 use super::verdicts::Case;
 use crate::lake::{Dates, DigestStatus, Facts, Lake, Listed, LogFileId};

@@ -16,9 +16,11 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use tokio::sync::OnceCell;
 
-use super::evidence::{Evidence, HOUR, LogFileFact};
+use super::evidence::Evidence;
+use super::fact::LogFileFact;
 use super::gaps::{Gap, beyond, gaps};
 use super::state::State;
+use super::trail::HOUR;
 use super::verdicts::Case;
 use crate::lake::{Dates, Facts, Lake, Listed};
 use crate::object::LogKey;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::evidence::{Cover, Evidence, PATIENCE, Segment, Trail};
+use super::evidence::Evidence;
+use super::trail::{Cover, PATIENCE, Segment, Trail};
 
 /// A time without a valid digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,10 +16,10 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
+use crate::bucket::read_public_keys;
 use crate::cloudtrail::{CloudTrail, Connect};
 use crate::digest::{PublicKey, PublicKeys};
 use crate::lake::Lake;
-use crate::validation::read_public_keys;
 
 /// Asks CloudTrail for the keys of a region that were in use between two times.
 type LookUp = Arc<

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
-use super::evidence::{DigestFact, Evidence, Link, LogFileFact, Mark};
+use super::evidence::Evidence;
+use super::fact::{DigestFact, Link, LogFileFact, Mark};
 use super::gaps::{Why, gaps};
 use super::state::{Reason, State, Verdict};
 use crate::lake::{DigestStatus, ListedLogFile, Status};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
-use super::evidence::{Evidence, LogFileFact};
+use super::evidence::Evidence;
+use super::fact::LogFileFact;
 use super::state::{Reason, Verdict};
 use crate::lake::{Dates, Facts, Listed};
 

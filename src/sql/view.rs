@@ -134,7 +134,9 @@ pub(super) fn cloudtrail_logs(
             _ => part,
         };
         names.push(name);
-        columns.push(computed(partition(part), name));
+        let made = partition(part);
+        // What is stored under its own name stays what it is.
+        columns.push(if made == column(name) { made } else { computed(made, name) });
     }
     if is_there(LOG_FILE) {
         columns.push(computed(column(LOG_FILE), PATH));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::check::StoredObject;
 use super::gunzip::{Broken, Gunzip, Inflated};
-use super::local::LocalBucket;
+use crate::bucket::LocalBucket;
 use crate::cloudtrail::ApiError;
 use crate::log_file::Limits;
 use crate::object::ObjectRef;

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 
-use crate::digest::{self, Digest, DigestError, LogFileEntry, PublicKeys, Signature};
+use crate::digest::{self, Digest, DigestError, PublicKeys, Signature};
 use crate::log_file::{Limits, LogFile};
 use crate::object::ObjectRef;
 
 use super::gunzip::inflate_member;
-use super::report::LogFileVerdict;
 
 /// An object as it was loaded: stored bytes, and the user metadata that S3 keeps with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,23 +69,6 @@ pub fn check_digest(
     match verified {
         Ok(signature) => Ok(CheckedDigest { hash: inflated.sha256, signature, digest: parsed }),
         Err(error) => Err(InvalidDigest { error, digest: Some(Box::new(parsed)) }),
-    }
-}
-
-/// Judges one log file by its stored bytes.
-pub fn check_log_file(entry: &LogFileEntry, stored: &[u8]) -> LogFileVerdict {
-    match unpack(stored) {
-        Ok(file) => compare_hash(entry, crate::hex::encode(&file.sha256)),
-        Err(error) => LogFileVerdict::Unreadable(error.to_string()),
-    }
-}
-
-/// Judges one log file by the hex SHA-256 of its uncompressed content.
-pub fn compare_hash(entry: &LogFileEntry, found: String) -> LogFileVerdict {
-    if entry.hash_value == found {
-        LogFileVerdict::Valid
-    } else {
-        LogFileVerdict::HashMismatch { expected: entry.hash_value.clone(), found }
     }
 }
 

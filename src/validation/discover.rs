@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::bucket::Bucket;
-use super::local::LocalBucket;
 use super::strict::trail_of;
 use super::target::Target;
+use crate::bucket::LocalBucket;
 use crate::object::DigestKey;
 
 /// What to look for.

@@ -12,6 +12,7 @@ use super::dates;
 use super::gunzip::{Inflated, inflate_member};
 use super::target::is_backfill;
 use crate::digest::{ListedKey, Signature};
+use crate::integrity::Mark;
 use crate::object::ObjectRef;
 
 /// Bytes of an inflated digest at most. One of 50,000 log files an hour has 20 MB.
@@ -35,11 +36,11 @@ pub(super) struct Checked {
     pub(super) start: DateTime<Utc>,
     pub(super) end: DateTime<Utc>,
     pub(super) hash: String,
-    pub(super) signature: String,
+    pub(super) signature: Mark,
     pub(super) fingerprint: String,
     pub(super) previous: Option<ObjectRef>,
     pub(super) previous_hash: Option<String>,
-    pub(super) previous_signature: Option<String>,
+    pub(super) previous_signature: Mark,
     /// The log files, or what the AWS CLI says before it gives up.
     pub(super) log_files: Result<Vec<Entry>, String>,
     /// Why it does not hold after all.
@@ -149,13 +150,13 @@ impl Parsed {
             end,
             previous,
             previous_hash: text("previousDigestHashValue"),
-            previous_signature: text("previousDigestSignature"),
+            previous_signature: Mark::of(self.text("previousDigestSignature").unwrap_or_default()),
             log_files: self.log_files(),
             strict: self.let_pass(),
             half_a_link: self.half_a_link(),
             fingerprint: self.fingerprint(),
             hash: self.inflated.sha256,
-            signature: self.signature,
+            signature: Mark::of(&self.signature),
         })
     }
 

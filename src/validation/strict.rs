@@ -10,7 +10,8 @@ use super::fetched::Checked;
 use super::finding::{Kind, Verdict};
 use super::keys::Keys;
 use super::run::{Fatal, Producer, Stop};
-use super::walk::{Fact, Loaded, Seen, Walker};
+use super::seen::{Fact, Seen};
+use super::walk::{Loaded, Walker};
 use crate::object::{DigestKey, LogKey, ObjectKind, ObjectRef};
 
 /// A digest is delivered within two hours after its own: until then its hour may still be covered.
@@ -167,8 +168,7 @@ async fn check_links(producer: &Producer, seen: &Seen) -> Result<(), Stop> {
 /// Why a link does not fit the digest that it leads to.
 fn broken(checked: &Checked, linked: &Checked, signed: bool) -> Option<String> {
     let hash = checked.previous_hash.as_ref() == Some(&linked.hash);
-    let told = checked.previous_signature.as_deref().unwrap_or_default();
-    let signature = !signed || told.eq_ignore_ascii_case(&linked.signature);
+    let signature = !signed || checked.previous_signature == linked.signature;
     let what = if hash { "signature" } else { "SHA-256" };
     (!hash || !signature).then(|| format!("the previous digest has another {what} than this digest says"))
 }

@@ -1,75 +1,23 @@
 //! The AWS CLI's way through the digests: from the newest in a listing, along the links, and back to the
 //! listing where a link leads nowhere. Exactly its way, since what it does not look at it does not report.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::bucket::{GetError, Hashed};
+use super::bucket::GetError;
 use super::check::StoredObject;
 use super::dates;
 use super::fetched::{Checked, Entry, Parsed, Rejected, cannot_parse};
 use super::finding::{Finding, Kind, Told, Verdict, display};
-use super::gunzip::Broken;
+use super::judge::{judge, unsigned};
 use super::keys::Keys;
 use super::run::{Fatal, Producer, Step, Stop};
+use super::seen::{Fact, Seen};
 use super::target::{compact, date_in_name, is_backfill};
-use crate::object::{LogKey, ObjectRef};
-
-/// What is known of a digest once it was looked at.
-#[derive(Debug, Clone)]
-pub(super) enum Fact {
-    /// It holds.
-    Holds(Box<Checked>),
-    /// It is there and does not hold, or could not be read.
-    Fails,
-    /// It is not there.
-    Missing,
-}
-
-/// What a walk has seen.
-#[derive(Default)]
-pub(super) struct Seen {
-    pub(super) digests: HashMap<ObjectRef, Fact>,
-    pub(super) log_files: LogFiles,
-    /// Keys by the name that digests have for them.
-    pub(super) keys: Keys,
-}
-
-/// The log files that valid digests list, a number each: under a random function, so that nobody can choose a
-/// name that passes for another.
-#[derive(Default)]
-pub(super) struct LogFiles {
-    hashes: HashSet<u64>,
-    hasher: RandomState,
-    folders: BTreeSet<(String, String)>,
-}
-
-impl LogFiles {
-    pub(super) fn insert(&mut self, object: &ObjectRef) {
-        let hash = self.hasher.hash_one((&object.bucket, &object.key));
-        self.hashes.insert(hash);
-        // Above the folders of year, month and day.
-        if let Some(folder) = object.key.rsplitn(5, '/').nth(4) {
-            let known = |(bucket, known): &(String, String)| *bucket == object.bucket && known == folder;
-            if !self.folders.iter().any(known) && LogKey::parse(&object.key).is_some() {
-                self.folders.insert((object.bucket.clone(), folder.to_owned()));
-            }
-        }
-    }
-
-    /// Buckets and folders that the log files lie in, above those of the days.
-    pub(super) fn folders(&self) -> &BTreeSet<(String, String)> {
-        &self.folders
-    }
-
-    pub(super) fn contains(&self, object: &ObjectRef) -> bool {
-        self.hashes.contains(&self.hasher.hash_one((&object.bucket, &object.key)))
-    }
-}
+use crate::object::ObjectRef;
 
 /// What looking at a digest gave.
 pub(super) enum Loaded {
@@ -486,52 +434,4 @@ fn date_of(key: &str) -> Result<DateTime<Utc>, String> {
 
 fn kind(backfill: bool) -> Kind {
     if backfill { Kind::BackfillDigest } else { Kind::Digest }
-}
-
-/// The verdict on a log file, and what the AWS CLI says of it.
-fn judge(mut finding: Finding, hashed: Result<Hashed, GetError>, strict: bool) -> Result<Finding, Fatal> {
-    let mut wrong = |verdict, told: &str, reason: String| {
-        (finding.verdict, finding.told, finding.reason) =
-            (verdict, Told::Invalid(told.to_owned()), Some(reason));
-    };
-    match hashed {
-        Ok(Hashed::Inflated(inflated)) if inflated.trailing => {
-            let told = "unexpected data after end of compressed stream";
-            wrong(Verdict::Invalid, told, told.to_owned());
-        }
-        Ok(Hashed::Inflated(inflated)) => {
-            if finding.expected_sha256.is_none() {
-                wrong(Verdict::Invalid, "invalid format", "the digest has no hash of it".to_owned());
-            } else if finding.expected_sha256.as_ref() == Some(&inflated.sha256) {
-                finding.told = Told::Valid;
-            } else {
-                let told = "hash value doesn't match";
-                let cut = if inflated.whole { "" } else { ": the gzip stream is cut off" };
-                wrong(Verdict::Invalid, told, format!("{told}{cut}"));
-            }
-            finding.sha256 = Some(inflated.sha256);
-        }
-        Ok(Hashed::Broken(bomb @ Broken::Bomb(_))) => {
-            wrong(Verdict::Invalid, "hash value doesn't match", bomb.to_string());
-        }
-        Ok(Hashed::Broken(broken)) => wrong(Verdict::Invalid, "invalid format", broken.to_string()),
-        Err(GetError::NotFound) => wrong(Verdict::Missing, "not found", "not found".to_owned()),
-        Err(error) if strict => {
-            wrong(Verdict::Unreadable, "", error.to_string());
-            finding.told = Told::Nothing;
-        }
-        Err(GetError::Api(error)) if error.code().is_some() => return Err(Fatal::access(&error)),
-        Err(error) => wrong(Verdict::Unreadable, "invalid format", error.to_string()),
-    }
-    Ok(finding)
-}
-
-/// What fits a digest without a signature is not proven by it.
-fn unsigned(mut finding: Finding) -> Finding {
-    if finding.verdict == Verdict::Valid {
-        finding.verdict = Verdict::Unproven;
-        finding.told = Told::Nothing;
-        finding.reason = Some("has the hash that an unsigned digest lists".to_owned());
-    }
-    finding
 }

@@ -1,7 +1,6 @@
 //! The conformance suite: Athena's and `CloudTrail` Lake's SQL with Trino's answers.
 //!
-//! `CONFORMANCE=1` prints every difference, `CONFORMANCE=03_json` those of one file, and
-//! `CONFORMANCE_UPDATE=1` writes the list of known failures again.
+//! `CONFORMANCE=1` prints every difference, `CONFORMANCE=03_json` those of one file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,8 +17,6 @@ use crate::value;
 
 /// What trailq accepts although Athena does not, of the choices that the suite leaves open.
 const LABELS: [&str; 2] = ["json_dot", "lake_lenient"];
-
-const KNOWN: &str = "known_failures.txt";
 
 fn suite() -> PathBuf {
     repository().join("tests/conformance")
@@ -46,16 +43,7 @@ fn every_statement_of_the_suite_answers_as_athena_does() {
         }
     }
     eprintln!("{summary}");
-    let list = failed.iter().fold(String::new(), |list, line| list + line + "\n");
-    if std::env::var_os("CONFORMANCE_UPDATE").is_some() {
-        fs::write(suite().join(KNOWN), &list).unwrap();
-    }
-    let known = fs::read_to_string(suite().join(KNOWN)).unwrap_or_default();
-    let known: BTreeSet<String> = known.lines().map(str::to_owned).collect();
-    let worse: Vec<_> = failed.difference(&known).collect();
-    let better: Vec<_> = known.difference(&failed).collect();
-    assert!(worse.is_empty(), "these fail:\n{worse:#?}\n{summary}");
-    assert!(better.is_empty(), "these pass: take them from {KNOWN}:\n{better:#?}\n{summary}");
+    assert!(failed.is_empty(), "these differ:\n{failed:#?}\n{summary}");
 }
 
 type Outcome = Result<(), String>;

@@ -1,19 +1,20 @@
 //! The generator, its digests, and validation of what it makes.
 
+mod whole_bucket;
+
 use flate2::read::MultiGzDecoder;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use trailq::bucket::{LocalBucket, PUBLIC_KEYS_FILE, read_public_keys};
 use trailq::digest::{self, DigestError, PublicKey, PublicKeys};
 use trailq::generate::signing::SigningKey;
 use trailq::generate::{GeneratedObject, Options, Story, Tamper, Volume, generate, write_directory};
 use trailq::object::{ObjectKind, ObjectRef, Tree};
-use trailq::validation::{
-    DigestVerdict, LocalBucket, LogFileVerdict, PUBLIC_KEYS_FILE, Report, StoredObject, Unlisted,
-    read_public_keys, validate,
-};
+use trailq::validation::StoredObject;
+use whole_bucket::{DigestFinding, DigestVerdict, LogFileVerdict, Report, Unlisted, validate};
 
 fn small() -> Options {
     Options { days: 1, volume: Volume::Total(600), ..Options::default() }
@@ -214,7 +215,7 @@ fn each_way_of_tampering_is_found_and_nothing_else() {
 fn all_ways_of_tampering_at_once_are_found() {
     let options = Options { tamper: Tamper::ALL.to_vec(), ..small() };
     let report = check(&objects(&options), &demonstration_keys());
-    let missing = |d: &&trailq::validation::DigestFinding| d.verdict == DigestVerdict::Missing;
+    let missing = |d: &&DigestFinding| d.verdict == DigestVerdict::Missing;
     assert_eq!(report.digests.iter().filter(missing).count(), 1);
     assert_eq!((report.invalid_digests(), report.invalid_log_files()), (4, 2));
 }
@@ -223,9 +224,7 @@ fn all_ways_of_tampering_at_once_are_found() {
 fn digests_signed_with_another_key_do_not_pass() {
     let report = check(&objects(&small()), &PublicKeys::default());
     assert_eq!(report.invalid_digests(), report.digests.len());
-    let unknown = |d: &trailq::validation::DigestFinding| {
-        matches!(d.verdict, DigestVerdict::Invalid(DigestError::UnknownKey(_)))
-    };
+    let unknown = |d: &DigestFinding| matches!(d.verdict, DigestVerdict::Invalid(DigestError::UnknownKey(_)));
     assert!(report.digests.iter().all(unknown));
     assert!(report.unlisted.iter().all(|log| matches!(log.reason, Unlisted::InvalidDigest(_))));
 }
@@ -255,9 +254,7 @@ fn a_moved_digest_is_not_valid_where_it_lies_now() {
     let at = objects.iter().position(|o| !o.metadata.is_empty() && o.key.contains("T1")).unwrap();
     objects[at].key = objects[at].key.replace("_org-trail_", "_other-trail_");
     let report = check(&objects, &demonstration_keys());
-    let moved = |d: &&trailq::validation::DigestFinding| {
-        matches!(d.verdict, DigestVerdict::Invalid(DigestError::Moved(_)))
-    };
+    let moved = |d: &&DigestFinding| matches!(d.verdict, DigestVerdict::Invalid(DigestError::Moved(_)));
     assert_eq!(report.digests.iter().filter(moved).count(), 1);
 }
 

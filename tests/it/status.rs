@@ -1,5 +1,8 @@
 //! What `trailq status` says, and its exit code.
 
+use trailq::generate::signing::SigningKey;
+use trailq::generate::{Options, Tamper, Volume, write_directory};
+
 use super::support::{Folder, any_key, gzip, ingest, log_file, sample_logs, trailq};
 
 #[test]
@@ -43,6 +46,28 @@ fn integrity_and_gaps_are_told_of_a_lake_with_digests() {
     let by_state = report["integrity"].as_object().unwrap();
     let counted: u64 = by_state.values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(counted, report["log_files"].as_u64().unwrap(), "{report}");
+}
+
+#[test]
+fn a_failed_log_file_makes_the_exit_code_one() {
+    let folder = Folder::new();
+    // Nothing but that: a file that was deleted would be in quarantine, too.
+    let options = Options {
+        accounts: 1,
+        regions: vec!["us-east-1".to_owned()],
+        days: 1,
+        volume: Volume::Total(300),
+        tamper: vec![Tamper::ModifyLog],
+        ..Options::default()
+    };
+    write_directory(&options, &SigningKey::demonstration().unwrap(), &folder.path("logs")).unwrap();
+    let bucket = "s3://example-books-cloudtrail";
+    ingest(&folder.lake(), &[&folder.text("logs"), "--as", bucket]).expect(1);
+    let status = ["status", "--lake", &folder.lake(), "--metrics-address", "off"];
+    let run = trailq(&status).expect(1);
+    assert!(run.stdout.contains("1 failed") && run.stdout.contains("hash_mismatch"), "{}", run.stdout);
+    trailq(&[&status[..], &["--fail-on", "integrity"]].concat()).expect(1);
+    trailq(&[&status[..], &["--fail-on", "quarantine"]].concat()).expect(0);
 }
 
 #[test]

@@ -8,16 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use regex::Regex;
 
 use super::{Args, Format};
+use crate::bucket::{LocalBucket, PUBLIC_KEYS_FILE};
 use crate::cloudtrail::{CloudTrail, Connect, load_config};
 use crate::digest::{ListedKey, PublicKey};
 use crate::integrity::remembered;
 use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::object::DigestKey;
-use crate::validation::{
-    Bucket, Context, KeySource, LocalBucket, Options, PUBLIC_KEYS_FILE, S3Bucket, Search, Target, dates,
-    discover,
-};
+use crate::validation::{Bucket, Context, KeySource, Options, S3Bucket, Search, Target, dates, discover};
 
 /// Why nothing is validated.
 pub(super) enum Refused {

@@ -40,7 +40,7 @@ impl Tellers {
             Format::Text => Box::new(Text::new(plan, args.verbose, out)),
             Format::Json => Box::new(Machine::json(plan, out)),
             Format::Ndjson => Box::new(Machine::ndjson(plan, out)),
-            Format::Junit => Box::new(Junit::new(out)),
+            Format::Junit => Box::new(Junit::new(out)?),
         };
         let evidence = args.evidence.as_deref().map(|path| Evidence::new(path, plan, args)).transpose()?;
         Ok(Tellers { format, bar, notes: plan.notes.clone(), evidence })

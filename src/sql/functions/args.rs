@@ -28,6 +28,7 @@ pub(super) fn column(arg: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
 }
 
 /// The text of a constant argument: `Some(None)` is NULL, `None` is a column.
+#[allow(clippy::option_option, reason = "NULL is a constant too")]
 pub(super) fn constant_text(arg: &ColumnarValue) -> Option<Option<&str>> {
     match arg {
         ColumnarValue::Scalar(ScalarValue::Dictionary(_, value)) => Some(value.try_as_str().flatten()),

@@ -78,15 +78,10 @@ fn json_parse(args: &ScalarFunctionArgs) -> Result<ArrayRef> {
             values.append_null();
             continue;
         };
-        match parsed(text) {
-            Some(json) => values.append_value(json),
-            None => {
-                return exec_err!(
-                    "INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{}'",
-                    shown(text)
-                );
-            }
-        }
+        let Some(json) = parsed(text) else {
+            return exec_err!("INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{}'", shown(text));
+        };
+        values.append_value(json);
     }
     Ok(Arc::new(values.finish()))
 }

@@ -66,10 +66,12 @@ impl Type {
             DataType::Decimal256(_, scale) => Self::Decimal(DECIMAL128_MAX_PRECISION, *scale),
             DataType::Utf8 | DataType::Utf8View => Self::Varchar(None),
             DataType::LargeUtf8 => Self::Json,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Varbinary,
             DataType::FixedSizeBinary(16) => Self::IpAddress,
             DataType::FixedSizeBinary(17) => Self::IpPrefix,
-            DataType::FixedSizeBinary(_) => Self::Varbinary,
+            DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_) => Self::Varbinary,
             DataType::Date32 | DataType::Date64 => Self::Date,
             DataType::Time32(unit) | DataType::Time64(unit) => Self::Time(digits(*unit)),
             DataType::Timestamp(unit, None) => Self::Timestamp(digits(*unit)),

@@ -22,7 +22,7 @@ pub(super) fn cast(input: &ArrayRef, from: &Type, to: &Type, failures: &mut Fail
         (Type::Varchar(_) | Type::Char(_), Type::IpPrefix) => {
             read(&Texts::of(input)?, "IPPREFIX", prefix_of, failures)
         }
-        (Type::Varchar(_) | Type::Char(_), Type::Uuid) => uuids(&Texts::of(input)?, failures),
+        (Type::Varchar(_) | Type::Char(_), Type::Uuid) => Ok(uuids(&Texts::of(input)?, failures)),
         (Type::Varchar(_) | Type::Char(_), Type::Varbinary) => Ok(compute::cast(input, &DataType::Binary)?),
         (Type::Varbinary, Type::IpAddress) => from_bytes(&bytes(input)?, failures),
         (Type::IpAddress, Type::Varbinary) => {
@@ -81,7 +81,7 @@ fn from_bytes(input: &BinaryArray, failures: &mut Failures) -> Result<ArrayRef> 
 }
 
 /// A UUID is kept as its text, in lower case.
-fn uuids(texts: &Texts, failures: &mut Failures) -> Result<ArrayRef> {
+fn uuids(texts: &Texts, failures: &mut Failures) -> ArrayRef {
     let mut values = StringBuilder::with_capacity(texts.len(), texts.len() * 36);
     for (row, text) in texts.iter().enumerate() {
         let uuid = text.and_then(|text| {
@@ -90,5 +90,5 @@ fn uuids(texts: &Texts, failures: &mut Failures) -> Result<ArrayRef> {
         });
         values.append_option(uuid.map(|uuid| uuid.to_string()));
     }
-    Ok(Arc::new(values.finish()))
+    Arc::new(values.finish())
 }

@@ -1,12 +1,10 @@
 //! The rows that could not be cast.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::nullif;
 use datafusion::common::{DataFusionError, Result};
 
-/// Rows with the reason, which is only told to a CAST; a TRY_CAST has no use for it.
+/// Rows with the reason, which is only told to a `CAST`; a `TRY_CAST` has no use for it.
 pub(super) struct Failures {
     tell: bool,
     rows: Vec<(usize, String)>,
@@ -69,6 +67,6 @@ impl Failures {
         }
         let mut failed = vec![false; values.len()];
         self.rows.iter().for_each(|(row, _)| failed[*row] = true);
-        Ok(nullif(&values, &BooleanArray::from(failed)).map(Arc::from)?)
+        Ok(nullif(&values, &BooleanArray::from(failed))?)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, LargeStringBuilder, ListArray, MapArray, PrimitiveArray,
+    ArrayRef, ArrowPrimitiveType, BooleanArray, LargeStringArray, ListArray, MapArray, PrimitiveArray,
     StringArray, StringBuilder, StructArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -129,10 +129,8 @@ fn values_of(texts: &[Option<&str>], to: &Type, failures: &mut Failures) -> Resu
     })
 }
 
-fn json(texts: &[Option<&str>]) -> arrow::array::LargeStringArray {
-    let mut values = LargeStringBuilder::with_capacity(texts.len(), texts.len() * 32);
-    texts.iter().for_each(|text| values.append_option(*text));
-    values.finish()
+fn json(texts: &[Option<&str>]) -> LargeStringArray {
+    texts.iter().copied().collect()
 }
 
 /// Converts every scalar; a JSON null is NULL. `convert` gives nothing for what cannot be cast.

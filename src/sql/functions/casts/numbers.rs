@@ -142,7 +142,7 @@ where
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(super) fn rounded(value: f64) -> Option<i64> {
     let rounded = value.round();
-    let bound = -(i64::MIN as f64);
+    let bound = 9_223_372_036_854_775_808.0;
     (rounded >= -bound && rounded < bound).then_some(rounded as i64)
 }
 

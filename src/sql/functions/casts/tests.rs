@@ -5,6 +5,7 @@ use datafusion::logical_expr::lit;
 
 use super::super::args::testing::{call, json, named, text};
 use super::super::json;
+use super::super::testing;
 use super::*;
 
 fn run(name: &str, value: ColumnarValue, to: &str) -> Result<ArrayRef> {
@@ -439,4 +440,39 @@ fn columns_in_every_encoding_are_cast() {
         to(ColumnarValue::Array(Arc::new(micros)), "timestamp(3) with time zone"),
         "1970-01-01 00:00:00.002 UTC"
     );
+}
+
+#[tokio::test]
+async fn queries_cast_columns_and_constants_alike() {
+    testing::expect(&[
+        ("\"$cast\"('1', 'bigint') + 1", "2"),
+        ("\"$try_cast\"('x', 'bigint')", "NULL"),
+        ("\"$cast\"('2026-01-01', 'timestamp') < \"$cast\"('2026-01-01 00:00:00.001', 'timestamp')", "true"),
+        (
+            "\"$cast\"(\"$cast\"('2026-01-01 01:00 +02:00', 'timestamp with time zone'), 'varchar')",
+            "2026-01-01 01:00:00.000 +02:00",
+        ),
+        ("\"$cast\"(1.10 + 2.205, 'varchar')", "3.305"),
+    ])
+    .await;
+    testing::expect_errors(&[
+        ("\"$cast\"('x', 'bigint')", "INVALID_CAST_ARGUMENT: Cannot cast 'x' to BIGINT"),
+        ("\"$cast\"(true, 'date')", "TYPE_MISMATCH: Cannot cast boolean to date"),
+    ])
+    .await;
+    let sql = "SELECT \"$cast\"(json_extract(t, '$.a'), 'bigint') + 1 FROM (VALUES ('{\"a\":1}'), ('{\"a\":\"2\"}')) AS x(t) ORDER BY 1";
+    assert_eq!(testing::column(sql).await.unwrap(), ["2", "3"]);
+}
+
+#[tokio::test]
+async fn queries_compare_addresses_as_addresses() {
+    let sql = "SELECT t FROM (VALUES ('10.0.0.10'), ('10.0.0.9'), ('2001:db8::1'), ('ec2.amazonaws.com')) AS x(t)
+        WHERE \"$try_cast\"(t, 'ipaddress') BETWEEN \"$cast\"('10.0.0.8', 'ipaddress') AND \"$cast\"('10.0.0.11', 'ipaddress')
+        AND contains('10.0.0.0/8', \"$try_cast\"(t, 'ipaddress')) ORDER BY \"$try_cast\"(t, 'ipaddress')";
+    assert_eq!(testing::column(sql).await.unwrap(), ["10.0.0.9", "10.0.0.10"]);
+    testing::expect(&[
+        ("contains(make_array(1, 2), 2)", "true"),
+        ("contains(make_array('a', NULL), 'b')", "NULL"),
+    ])
+    .await;
 }

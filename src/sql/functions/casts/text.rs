@@ -1,5 +1,6 @@
 //! Casts to varchar and char.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
@@ -137,7 +138,7 @@ pub(super) fn each(values: &dyn Array, mut push: impl FnMut(&mut String, usize))
 fn push_months(out: &mut String, months: i32) {
     let sign = if months < 0 { "-" } else { "" };
     let months = months.unsigned_abs();
-    out.push_str(&format!("{sign}{}-{}", months / 12, months % 12));
+    let _ = write!(out, "{sign}{}-{}", months / 12, months % 12);
 }
 
 /// `2 03:00:00.000`: two days and three hours.
@@ -145,6 +146,6 @@ fn push_time(out: &mut String, nanos: i128) {
     let millis = nanos.unsigned_abs() / 1_000_000;
     let days = millis / 86_400_000;
     let millis = u64::try_from(millis % 86_400_000).unwrap_or_default();
-    out.push_str(&format!("{}{days} ", if nanos < 0 { "-" } else { "" }));
+    let _ = write!(out, "{}{days} ", if nanos < 0 { "-" } else { "" });
     push_clock(out, millis / 1000, millis % 1000 * 1_000_000, 3);
 }

@@ -80,7 +80,9 @@ impl<'a> Scan<'a> {
 
     fn date(&mut self) -> Option<NaiveDate> {
         let negative = self.byte(b'-').is_some();
-        let _ = negative || self.byte(b'+').is_some();
+        if !negative {
+            self.byte(b'+');
+        }
         let year: i32 = self.digits(4, 6)?.parse().ok()?;
         self.byte(b'-')?;
         let month = self.digits(1, 2)?.parse().ok()?;
@@ -133,14 +135,14 @@ pub(super) fn zone(name: &str) -> Option<(Tz, String)> {
 }
 
 /// Seconds by which the clock of a zone is ahead of UTC at a moment, in nanoseconds of UTC since 1970.
-pub(super) fn offset(zone: &Tz, utc: i128) -> i64 {
+pub(super) fn offset(zone: Tz, utc: i128) -> i64 {
     let Some(time) = naive(utc) else { return 0 };
     i64::from(zone.offset_from_utc_datetime(&time).fix().local_minus_utc())
 }
 
 /// The moment at which the clock of a zone shows `local`, both in nanoseconds since 1970. Of two the
 /// earlier; a reading that a clock never shows counts from before it was changed.
-pub(super) fn to_utc(zone: &Tz, local: i128) -> Option<i128> {
+pub(super) fn to_utc(zone: Tz, local: i128) -> Option<i128> {
     let time = naive(local)?;
     let offset = match zone.offset_from_local_datetime(&time).earliest() {
         Some(offset) => offset,
@@ -276,11 +278,11 @@ mod tests {
     #[test]
     fn clocks_that_are_changed_show_some_times_twice_and_some_never() {
         let (berlin, _) = zone("Europe/Berlin").unwrap();
-        let utc = |text: &str| written(to_utc(&berlin, moment(text).unwrap().local).unwrap(), 0);
+        let utc = |text: &str| written(to_utc(berlin, moment(text).unwrap().local).unwrap(), 0);
         assert_eq!(utc("2026-01-01 12:00"), "2026-01-01 11:00:00");
         assert_eq!(utc("2026-10-25 02:30"), "2026-10-25 00:30:00");
         assert_eq!(utc("2026-03-29 02:30"), "2026-03-29 01:30:00");
-        assert_eq!(offset(&berlin, moment("2026-07-01").unwrap().local), 7200);
+        assert_eq!(offset(berlin, moment("2026-07-01").unwrap().local), 7200);
     }
 
     #[test]

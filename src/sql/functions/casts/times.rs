@@ -53,7 +53,7 @@ impl Moments {
     /// Nanoseconds that the clock of the zone shows since 1970.
     fn local(&self, row: usize) -> i128 {
         let utc = self.utc(row);
-        match &self.zone {
+        match self.zone {
             Some(zone) => utc + i128::from(offset(zone, utc)) * NANOS,
             None => utc,
         }
@@ -148,11 +148,11 @@ fn read(texts: &Texts, to: &Type, failures: &mut Failures) -> Result<ArrayRef> {
 struct Zones(Option<(String, Tz)>);
 
 impl Zones {
-    fn get(&mut self, name: &str) -> Option<&Tz> {
+    fn get(&mut self, name: &str) -> Option<Tz> {
         if self.0.as_ref().is_none_or(|(known, _)| known != name) {
             self.0 = Some((name.to_owned(), zone(name)?.0));
         }
-        self.0.as_ref().map(|(_, zone)| zone)
+        self.0.as_ref().map(|(_, zone)| *zone)
     }
 }
 

@@ -137,7 +137,7 @@ impl Column {
         match self {
             Self::Null => {}
             Self::Boolean(values) => {
-                out.push_str(if values.as_boolean().value(row) { "true" } else { "false" })
+                out.push_str(if values.as_boolean().value(row) { "true" } else { "false" });
             }
             Self::Integer(values) => {
                 let _ = write!(out, "{}", values.as_primitive::<Int64Type>().value(row));
@@ -157,7 +157,7 @@ impl Column {
             Self::Text(texts) => push_string(out, texts.get(row).unwrap_or_default()),
             Self::Json(texts) => out.push_str(texts.get(row).unwrap_or_default()),
             Self::List(values, elements) => {
-                push_list(range(values.as_list::<i32>().offsets(), row), elements, out)
+                push_list(range(values.as_list::<i32>().offsets(), row), elements, out);
             }
             Self::Map(values, keys, elements) => {
                 push_map(range(values.as_map().offsets(), row), keys, elements, out);

@@ -62,12 +62,10 @@ fn ip_prefix_type(given: &[DataType]) -> Result<DataType> {
 }
 
 fn is_subnet_of_type(given: &[DataType]) -> Result<DataType> {
+    let expected = "is_subnet_of(ipprefix, ipaddress), is_subnet_of(ipprefix, ipprefix)";
     match given {
         [DataType::FixedSizeBinary(17), DataType::FixedSizeBinary(16 | 17)] => Ok(DataType::Boolean),
-        _ => {
-            let expected = "is_subnet_of(ipprefix, ipaddress), is_subnet_of(ipprefix, ipprefix)";
-            Err(unexpected("is_subnet_of", given, expected))
-        }
+        _ => Err(unexpected("is_subnet_of", given, expected)),
     }
 }
 

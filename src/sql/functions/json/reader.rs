@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         loop {
-            if is_key(self.key()?, key) {
+            if self.next_key_is(key)? {
                 return Some(());
             }
             self.peek()?;
@@ -109,6 +109,19 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    /// Passes a key and its colon, and says whether it is `key`.
+    fn next_key_is(&mut self, key: &str) -> Option<bool> {
+        (self.peek()? == b'"').then_some(())?;
+        let start = self.at;
+        let is_escaped = self.pass_string()?;
+        let end = self.at;
+        self.expect(b':')?;
+        if is_escaped {
+            return Some(unquote(&self.text[start..end]) == key);
+        }
+        Some(&self.text.as_bytes()[start + 1..end - 1] == key.as_bytes())
+    }
+
     fn pass(&mut self) -> Option<()> {
         match self.text.as_bytes().get(self.at)? {
             b'{' | b'[' => self.pass_container(),
@@ -124,7 +137,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     if !self.next_is(b'}')? {
                         open.push(true)?;
-                        self.key()?;
+                        self.pass_key()?;
                         continue;
                     }
                 }
@@ -150,7 +163,7 @@ impl<'a> Reader<'a> {
                 b',' => {
                     self.at += 1;
                     if is_object {
-                        self.key()?;
+                        self.pass_key()?;
                     }
                     return Some(false);
                 }
@@ -163,9 +176,15 @@ impl<'a> Reader<'a> {
         Some(true)
     }
 
+    fn pass_key(&mut self) -> Option<()> {
+        (self.peek()? == b'"').then_some(())?;
+        self.pass_string()?;
+        self.expect(b':')
+    }
+
     fn pass_scalar(&mut self) -> Option<()> {
         match self.text.as_bytes().get(self.at)? {
-            b'"' => self.pass_string(),
+            b'"' => self.pass_string().map(|_| ()),
             b't' => self.pass_word("true"),
             b'f' => self.pass_word("false"),
             b'n' => self.pass_word("null"),
@@ -217,24 +236,26 @@ impl<'a> Reader<'a> {
         matches!(next, None | Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']')).then_some(())
     }
 
-    fn pass_string(&mut self) -> Option<()> {
+    /// Passes a string, and says whether anything is escaped in it.
+    fn pass_string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
+        let mut is_escaped = false;
         loop {
             at = next_special(bytes, at);
             match bytes.get(at)? {
-                b'"' => {
-                    self.at = at + 1;
-                    return Some(());
-                }
+                b'"' => break,
                 b'\\' => {
-                    self.canonical = false;
+                    is_escaped = true;
                     at = after_escape(bytes, at)?;
                 }
                 0..0x20 => return None,
                 _ => at += 1,
             }
         }
+        self.at = at + 1;
+        self.canonical &= !is_escaped;
+        Some(is_escaped)
     }
 }
 
@@ -290,17 +311,12 @@ impl Open {
 
     fn top(&self) -> Option<bool> {
         let last = self.depth.checked_sub(1)?;
-        Some(self.bits[last / 64] >> (last % 64) & 1 == 1)
+        Some((self.bits[last / 64] >> (last % 64)) & 1 == 1)
     }
 
     fn pop(&mut self) {
         self.depth -= 1;
     }
-}
-
-fn is_key(quoted: &str, key: &str) -> bool {
-    let inner = &quoted[1..quoted.len() - 1];
-    inner == key || (inner.contains('\\') && unquote(quoted) == key)
 }
 
 /// What a string says that was read with its quotes.

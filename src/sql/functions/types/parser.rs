@@ -92,6 +92,7 @@ impl Parser {
     }
 
     /// A number in brackets, if there is one.
+    #[allow(clippy::option_option, reason = "none is as good as one; a broken one is not")]
     fn length(&mut self) -> Option<Option<usize>> {
         if !self.sign('(') {
             return Some(None);

@@ -60,6 +60,7 @@ mod tests {
     use arrow::array::AsArray;
 
     use super::super::super::args::testing::{call, named};
+    use super::super::super::testing;
     use super::*;
 
     fn type_of(value: ScalarValue) -> String {
@@ -86,5 +87,22 @@ mod tests {
         let column = ColumnarValue::Array(Arc::new(arrow::array::Int64Array::from(vec![1, 2])));
         let answer = call(&named(scalar(), "typeof"), &[column]).unwrap();
         assert_eq!(answer.as_string::<i32>().value(1), "bigint");
+    }
+
+    #[tokio::test]
+    async fn a_query_asks_for_literals_and_for_what_was_computed() {
+        testing::expect(&[
+            ("typeof(1)", "integer"),
+            ("typeof(3000000000)", "bigint"),
+            ("typeof('abc')", "varchar(3)"),
+            ("typeof(1.5)", "decimal(2,1)"),
+            ("typeof(\"$cast\"('[[1]]', 'json'))", "json"),
+            ("typeof(\"$cast\"(json_parse('[[1]]'), 'array(array(integer))'))", "array(array(integer))"),
+            ("typeof(NULL)", "unknown"),
+            ("typeof(uuid())", "varchar"),
+        ])
+        .await;
+        let sql = "SELECT typeof(t) FROM (VALUES (1), (2)) AS x(t)";
+        assert_eq!(testing::column(sql).await.unwrap(), ["bigint", "bigint"]);
     }
 }

@@ -1,28 +1,29 @@
-//! A bucket as a whole: all its digests, all its log files, and what nobody vouches for.
+//! A bucket as a whole: all its digests, all its log files, and what nobody vouches for. A second opinion on what the
+//! generator makes: nothing of it is what `validate-logs` or the lake do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::digest::{self, DigestError, LinkError, Linked, PublicKeys};
-use crate::object::{DigestKey, LogKey, ObjectKind, ObjectRef};
-
-use super::check::{CheckedDigest, InvalidDigest, StoredObject, check_digest, check_log_file, compare_hash};
+use trailq::digest::{Digest, DigestError, LogFileEntry, PublicKeys, sha256_hex};
+use trailq::hex;
+use trailq::object::{DigestKey, LogKey, ObjectKind, ObjectRef};
+use trailq::validation::{CheckedDigest, InvalidDigest, StoredObject, check_digest, inflate};
 
 /// What is known of one digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DigestFinding {
+pub(crate) struct DigestFinding {
     /// The digest.
-    pub object: ObjectRef,
+    pub(crate) object: ObjectRef,
     /// Whether it holds.
-    pub verdict: DigestVerdict,
+    pub(crate) verdict: DigestVerdict,
     /// Why it does not link to the digest before it, although its own signature holds.
-    pub broken_link: Option<LinkError>,
+    pub(crate) broken_link: Option<LinkError>,
 }
 
 /// Whether a digest holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DigestVerdict {
+pub(crate) enum DigestVerdict {
     /// It lies where it was written, and its signature holds.
     Valid,
     /// It is there and does not hold.
@@ -33,18 +34,18 @@ pub enum DigestVerdict {
 
 /// What is known of one log file that a valid digest lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFileFinding {
+pub(crate) struct LogFileFinding {
     /// The log file.
-    pub object: ObjectRef,
+    pub(crate) object: ObjectRef,
     /// The digest that lists it.
-    pub digest_key: String,
+    pub(crate) digest_key: String,
     /// Whether it is as CloudTrail wrote it.
-    pub verdict: LogFileVerdict,
+    pub(crate) verdict: LogFileVerdict,
 }
 
 /// Whether a log file is as CloudTrail wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogFileVerdict {
+pub(crate) enum LogFileVerdict {
     /// The hash is the one in the digest.
     Valid,
     /// The content is another.
@@ -62,16 +63,16 @@ pub enum LogFileVerdict {
 
 /// A log file that no valid digest lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnlistedLogFile {
+pub(crate) struct UnlistedLogFile {
     /// The log file.
-    pub object: ObjectRef,
+    pub(crate) object: ObjectRef,
     /// Why nobody vouches for it.
-    pub reason: Unlisted,
+    pub(crate) reason: Unlisted,
 }
 
 /// Why nobody vouches for a log file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unlisted {
+pub(crate) enum Unlisted {
     /// Digests cover its time, and none lists it.
     NotListed,
     /// A digest that does not hold lists it.
@@ -82,40 +83,40 @@ pub enum Unlisted {
 
 /// What [`validate`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Every digest found or linked to, by key.
-    pub digests: Vec<DigestFinding>,
+    pub(crate) digests: Vec<DigestFinding>,
     /// Every log file that a valid digest lists, by key.
-    pub log_files: Vec<LogFileFinding>,
+    pub(crate) log_files: Vec<LogFileFinding>,
     /// Every log file present that no valid digest lists, by key.
-    pub unlisted: Vec<UnlistedLogFile>,
+    pub(crate) unlisted: Vec<UnlistedLogFile>,
     /// Digests that begin a chain. More than one for an account, region and trail means that logging
     /// was stopped and started again, or that somebody cut the chain off.
-    pub chain_starts: Vec<ObjectRef>,
+    pub(crate) chain_starts: Vec<ObjectRef>,
     /// What the oldest digest of a chain links to, where that is not at hand: not copied, expired, or deleted.
     /// Only who knows how far the bucket should reach back can tell, so it does not count as invalid.
-    pub unseen_before: Vec<ObjectRef>,
+    pub(crate) unseen_before: Vec<ObjectRef>,
 }
 
 impl Report {
     /// Returns whether everything is there and as CloudTrail wrote it.
-    pub fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.invalid_digests() == 0 && self.invalid_log_files() == 0 && self.suspicious_log_files() == 0
     }
 
     /// Counts the digests that are missing, do not hold, or do not link to the one before.
-    pub fn invalid_digests(&self) -> usize {
+    pub(crate) fn invalid_digests(&self) -> usize {
         let bad = |d: &&DigestFinding| d.verdict != DigestVerdict::Valid || d.broken_link.is_some();
         self.digests.iter().filter(bad).count()
     }
 
     /// Counts the listed log files that are not as CloudTrail wrote them.
-    pub fn invalid_log_files(&self) -> usize {
+    pub(crate) fn invalid_log_files(&self) -> usize {
         self.log_files.iter().filter(|log| log.verdict != LogFileVerdict::Valid).count()
     }
 
     /// Counts the log files that nobody vouches for, without those that no digest covers yet.
-    pub fn suspicious_log_files(&self) -> usize {
+    pub(crate) fn suspicious_log_files(&self) -> usize {
         self.unlisted.iter().filter(|log| log.reason != Unlisted::NotYetDigested).count()
     }
 }
@@ -127,7 +128,7 @@ impl Report {
 /// may return the SHA-256 of a log file's uncompressed content if it is known, which spares loading it.
 /// Every digest in the listing is looked at, also one that nothing links to. An error of `load` ends the
 /// validation: a network that fails must not read as tampering.
-pub fn validate(
+pub(crate) fn validate(
     bucket: &str,
     keys_in_bucket: &[String],
     public_keys: &PublicKeys,
@@ -210,7 +211,7 @@ impl Walk {
                 Some((_, Some(previous))) => {
                     let location = (previous_bucket, previous_key);
                     let previous = Linked { location, hash: &previous.hash, signature: &previous.signature };
-                    if let Err(error) = digest::check_link(&checked.digest, previous) {
+                    if let Err(error) = check_link(&checked.digest, previous) {
                         broken.push((key.clone(), error));
                     }
                 }
@@ -252,7 +253,7 @@ impl Walk {
             for entry in &checked.digest.log_files {
                 let object = ObjectRef::new(&entry.s3_bucket, &entry.s3_object);
                 let verdict = if let Some(sha256) = sha256_of(&object.bucket, &object.key) {
-                    compare_hash(entry, crate::hex::encode(&sha256))
+                    compare_hash(entry, hex::encode(&sha256))
                 } else {
                     match load(&object)? {
                         Some(stored) => check_log_file(entry, &stored.bytes),
@@ -292,5 +293,59 @@ impl Walk {
             Some(end) if log.time < *end => Unlisted::NotListed,
             _ => Unlisted::NotYetDigested,
         }
+    }
+}
+
+/// Why a digest does not link to the one before it, though its own signature may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkError {
+    /// The digest before lies elsewhere than this one says.
+    Address,
+    /// The content of the digest before is not the one that was linked.
+    Hash,
+    /// The signature of the digest before is not the one that was linked.
+    Signature,
+}
+
+/// A digest that is at hand, for the one after it to be held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Linked<'a> {
+    /// Where it lies: bucket and key.
+    pub(crate) location: (&'a str, &'a str),
+    /// Hex SHA-256 of its uncompressed bytes.
+    pub(crate) hash: &'a str,
+    /// Its signature in hex, as in the metadata.
+    pub(crate) signature: &'a str,
+}
+
+/// Checks that `digest` links to `previous`. The signed part of the link is the signature; the hash is
+/// stored besides, and both must fit.
+pub(crate) fn check_link(digest: &Digest, previous: Linked) -> Result<(), LinkError> {
+    if digest.previous() != Some(previous.location) {
+        return Err(LinkError::Address);
+    }
+    if digest.previous_digest_hash_value.as_deref() != Some(previous.hash) {
+        return Err(LinkError::Hash);
+    }
+    let linked = digest.previous_digest_signature.as_deref().unwrap_or_default();
+    if !linked.eq_ignore_ascii_case(previous.signature) {
+        return Err(LinkError::Signature);
+    }
+    Ok(())
+}
+/// Judges one log file by its stored bytes.
+pub(crate) fn check_log_file(entry: &LogFileEntry, stored: &[u8]) -> LogFileVerdict {
+    match inflate(stored) {
+        Ok(text) => compare_hash(entry, sha256_hex(&text)),
+        Err(error) => LogFileVerdict::Unreadable(error.to_string()),
+    }
+}
+
+/// Judges one log file by the hex SHA-256 of its uncompressed content.
+pub(crate) fn compare_hash(entry: &LogFileEntry, found: String) -> LogFileVerdict {
+    if entry.hash_value == found {
+        LogFileVerdict::Valid
+    } else {
+        LogFileVerdict::HashMismatch { expected: entry.hash_value.clone(), found }
     }
 }

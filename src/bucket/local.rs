@@ -7,9 +7,11 @@
 //!   `{"bucket": "name", "objects": {"<key>": {"signature": "<hex>", "signature-algorithm": "SHA256withRSA"}}}`.
 //!   Under each key stands what `Metadata` is in the answer of S3's HeadObject.
 
-use super::{StoredObject, inflate};
+use super::Level;
 use crate::digest::{Digest, PublicKeys};
 use crate::object::{DigestKey, ObjectRef};
+use crate::store::Listed;
+use crate::validation::{StoredObject, inflate};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,7 +106,7 @@ impl LocalBucket {
     }
 
     /// The keys that start with `prefix` and come after `marker`, in order.
-    pub(super) fn after(&self, prefix: &str, marker: &str) -> Vec<String> {
+    pub(crate) fn after(&self, prefix: &str, marker: &str) -> Vec<String> {
         let start = if marker > prefix { Bound::Excluded(marker) } else { Bound::Included(prefix) };
         let keys = self.keys.range::<str, _>((start, Bound::Unbounded));
         keys.take_while(|key| key.starts_with(prefix)).cloned().collect()
@@ -124,6 +126,23 @@ impl LocalBucket {
     pub fn keys_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         let from = self.keys.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         from.map(String::as_str).take_while(move |key| key.starts_with(prefix))
+    }
+
+    /// One level below a prefix, as S3 would list it; without `delimiter` everything below.
+    pub(super) fn level(&self, prefix: &str, delimiter: bool) -> Level {
+        let (mut folders, mut objects): Level = (Vec::new(), Vec::new());
+        for key in self.keys_below(prefix) {
+            match key[prefix.len()..].split_once('/').filter(|_| delimiter) {
+                Some((folder, _)) => {
+                    let folder = format!("{prefix}{folder}/");
+                    if folders.last() != Some(&folder) {
+                        folders.push(folder);
+                    }
+                }
+                None => objects.push(Listed { key: key.to_owned(), size: self.size(key), etag: None }),
+            }
+        }
+        (folders, objects)
     }
 
     /// Returns the stored bytes of an object, 0 if it cannot be looked at.
