@@ -258,6 +258,12 @@ impl Query<'_> {
     }
 
     fn plan_error(&self, message: &str) -> SqlError {
+        // What a function says of its arguments comes wrapped in what DataFusion says of that.
+        let message = message
+            .rsplit_once("Error during planning: ")
+            .map(|(_, inner)| inner)
+            .filter(|inner| inner.split_once(": ").is_some_and(|(class, _)| is_class(class)))
+            .unwrap_or(message);
         if let Some(name) = between(message, "Invalid function '", "'.") {
             return self.unknown_function(name);
         }
@@ -401,6 +407,11 @@ impl Query<'_> {
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
         tokens
     }
+}
+
+/// Whether a word is a name of Trino's for an error.
+fn is_class(word: &str) -> bool {
+    word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 /// The class that Trino has for a mistake that DataFusion finds.
