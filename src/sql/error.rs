@@ -285,7 +285,8 @@ impl Query<'_> {
         if let Some(name) = between(message, "column \"", "\" must appear in the GROUP BY") {
             return self.ungrouped(name);
         }
-        if let Some(class) = class_of(message) {
+        let classed = message.split_once(": ").is_some_and(|(class, _)| is_class(class));
+        if let Some(class) = class_of(message).filter(|_| !classed) {
             return SqlError::at(format!("{class}: {}", first_line(message)), self.place());
         }
         if let Some(name) = between(message, "Unknown type: ", "") {
