@@ -154,14 +154,14 @@ impl Daemon {
             drop(auditor);
         }
         receivers.spawn(turn_over(hand, health, stop.clone()));
-        let dispatching = tokio::spawn(dispatcher.run(arriving, stop.clone()));
-        let committing = committer.run(loaders, stop.clone());
+        let queue_work = tokio::spawn(dispatcher.run(arriving, stop.clone()));
+        let lake_work = committer.run(loaders, stop.clone());
         let receiving = async {
             while receivers.join_next().await.is_some() {}
-            dispatching.await
+            queue_work.await
         };
-        let (dispatched, committed) = tokio::join!(receiving, committing);
-        committed.and(dispatched.context("the dispatcher ended early"))
+        let (ended, result) = tokio::join!(receiving, lake_work);
+        result.and(ended.context("the dispatcher ended early"))
     }
 }
 

@@ -48,6 +48,10 @@ pub fn reach(name: &str) {
 }
 
 /// Panics here if that was asked for.
+///
+/// # Panics
+///
+/// If `TRAILQ_FAIL_POINT` names this place.
 pub fn panic_at(name: &str) {
     assert!(!is_planned(name), "asked for by TRAILQ_FAIL_POINT");
 }

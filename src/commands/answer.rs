@@ -31,7 +31,7 @@ pub(super) struct Source {
     /// Each event once, though two trails may have delivered it in two log files
     #[arg(long)]
     distinct: bool,
-    /// Another name of cloudtrail_logs, as your queries have it (repeatable)
+    /// Another name of `cloudtrail_logs`, as your queries have it (repeatable)
     #[arg(long = "table", value_name = "NAME", env = "TRAILQ_TABLE", value_delimiter = ',')]
     tables: Vec<String>,
     /// A name for the lake as CloudTrail Lake would show it; any event data store id means it anyway (repeatable)

@@ -30,7 +30,7 @@ enum Command {
         name: String,
     },
     /// Answer a question
-    Run(Run),
+    Run(Box<Run>),
 }
 
 #[derive(Debug, clap::Args)]

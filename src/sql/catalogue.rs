@@ -89,8 +89,7 @@ impl Catalogue {
             let content = match &entry {
                 Entry::View(sql) => sql.clone(),
                 // A table's file is there already, and is all there is to it.
-                Entry::Table(_) => String::new(),
-                Entry::Synonym => String::new(),
+                Entry::Table(_) | Entry::Synonym => String::new(),
             };
             if !matches!(entry, Entry::Table(_)) {
                 place.store.put(&place.object(name, &entry), content.into()).await.with_context(writing)?;

@@ -87,7 +87,7 @@ fn members(fields: &Fields) -> Option<&'static [&'static str]> {
             .map(|field| field.name().as_str())
             .all(|name| members.contains(&name) || EXTRA_MEMBERS.contains(&name))
     };
-    MEMBERS.iter().copied().find(|members| members.iter().all(|name| has(name)) && rest_is_extra(members))
+    MEMBERS.iter().copied().find(|members| members.iter().all(has) && rest_is_extra(members))
 }
 
 /// The type without the members that the definition does not have.
@@ -127,9 +127,11 @@ fn shape(array: &ArrayRef, members: Members) -> Result<ArrayRef> {
             let whole = array.as_struct();
             let columns = fields
                 .iter()
-                .map(|field| match whole.column_by_name(field.name()) {
-                    Some(column) => shape(column, members),
-                    None => exec_err!("a struct without its member {}", field.name()),
+                .map(|field| {
+                    let Some(column) = whole.column_by_name(field.name()) else {
+                        return exec_err!("a struct without its member {}", field.name());
+                    };
+                    shape(column, members)
                 })
                 .collect::<Result<Vec<_>>>()?;
             Ok(Arc::new(StructArray::try_new(fields.clone(), columns, whole.nulls().cloned())?))

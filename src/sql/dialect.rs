@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Word};
 
 use super::syntax::{call, text};
 
-/// What CAST and TRY_CAST become: functions of a value and the text of a type.
+/// What `CAST` and `TRY_CAST` become: functions of a value and the text of a type.
 pub(super) const CAST: &str = "$cast";
 pub(super) const TRY_CAST: &str = "$try_cast";
 
@@ -120,7 +120,7 @@ impl Dialect for Athena {
         let function = match word.keyword {
             Keyword::CAST => CAST,
             Keyword::TRY_CAST => TRY_CAST,
-            _ => return typed_literal(parser).transpose(),
+            _ => return typed_literal(parser).map(Ok),
         };
         if parser.peek_nth_token_ref(1).token != Token::LParen {
             return None;
@@ -178,22 +178,22 @@ fn ends_with_word(text: &str) -> bool {
 }
 
 /// `TYPE '…'` and `TYPE(n) '…'`, if that is what follows.
-fn typed_literal(parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
-    let Token::Word(Word { value, .. }) = &parser.peek_token_ref().token else { return Ok(None) };
+fn typed_literal(parser: &mut Parser) -> Option<Expr> {
+    let Token::Word(Word { value, .. }) = &parser.peek_token_ref().token else { return None };
     let mut data_type = value.to_uppercase();
     if !LITERAL_TYPES.contains(&data_type.as_str()) {
-        return Ok(None);
+        return None;
     }
     let mut at = 1;
     if parser.peek_nth_token_ref(1).token == Token::LParen {
-        let Token::Number(digits, _) = &parser.peek_nth_token_ref(2).token else { return Ok(None) };
+        let Token::Number(digits, _) = &parser.peek_nth_token_ref(2).token else { return None };
         if parser.peek_nth_token_ref(3).token != Token::RParen {
-            return Ok(None);
+            return None;
         }
         data_type = format!("{data_type}({digits})");
         at = 4;
     }
-    let Token::SingleQuotedString(literal) = &parser.peek_nth_token_ref(at).token else { return Ok(None) };
+    let Token::SingleQuotedString(literal) = &parser.peek_nth_token_ref(at).token else { return None };
     let literal = literal.clone();
     let span = parser.peek_token_ref().span;
     for _ in 0..=at {
@@ -201,7 +201,7 @@ fn typed_literal(parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
     }
     let value = Expr::Value(Value::SingleQuotedString(literal.clone()).with_span(span));
     if data_type == "JSON" {
-        return Ok(Some(call("json_parse", vec![value], span)));
+        return Some(call("json_parse", vec![value], span));
     }
     if data_type == "DECIMAL"
         && let Some((precision, scale)) = exact_size(&literal)
@@ -211,7 +211,7 @@ fn typed_literal(parser: &mut Parser) -> Result<Option<Expr>, ParserError> {
     if data_type.starts_with("TIMESTAMP") && has_zone(&literal) {
         data_type.push_str(" WITH TIME ZONE");
     }
-    Ok(Some(call(CAST, vec![value, text(&data_type.to_lowercase(), span)], span)))
+    Some(call(CAST, vec![value, text(&data_type.to_lowercase(), span)], span))
 }
 
 /// The precision and the scale of a number that is written out: those of its digits.

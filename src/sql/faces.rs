@@ -81,7 +81,7 @@ impl Faces {
     }
 
     /// The table that `cloudtrail_logs` means in a query that compares dates in other forms.
-    pub(super) fn of(&self, query: &Query) -> Option<String> {
+    pub(super) fn of(query: &Query) -> Option<String> {
         let mut dates = Dates::default();
         let _ = Visit::visit(query, &mut dates);
         (!dates.forms.is_empty()).then(|| format!("{FACES}.{}", view_name(&dates.forms)))

@@ -83,7 +83,10 @@ pub(super) fn scaled_interval(interval: Expr, number: Expr, whole: bool, divided
         (false, false) => times::TIMES_DOUBLE,
     };
     let scale = times::scalar().into_iter().find(|function| function.name() == name);
-    scale.map_or_else(|| interval.clone(), |scale| scale.call(vec![interval.clone(), number]))
+    match scale {
+        Some(scale) => scale.call(vec![interval, number]),
+        None => interval,
+    }
 }
 
 /// Text as an address.
@@ -94,7 +97,10 @@ pub(super) fn address(text: Expr) -> Expr {
 /// `CAST(value AS type)`.
 pub(super) fn cast_to(value: Expr, data_type: &str) -> Expr {
     let cast = casts::scalar().into_iter().find(|function| function.name() == "$cast");
-    cast.map_or_else(|| value.clone(), |cast| cast.call(vec![value.clone(), lit(data_type)]))
+    match cast {
+        Some(cast) => cast.call(vec![value, lit(data_type)]),
+        None => value,
+    }
 }
 
 /// Whether a type is IPADDRESS or IPPREFIX, or an array of them.

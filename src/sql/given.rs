@@ -30,7 +30,7 @@ use crate::event::schema::EVENT_TIME;
 
 mod leaves;
 
-/// How Java's and MySQL's patterns write the times that CloudTrail writes. The third is published with its
+/// How Java's and `MySQL`'s patterns write the times that CloudTrail writes. The third is published with its
 /// last quote missing.
 const EVENT_TIME_PATTERNS: [&str; 5] = [
     "yyyy-MM-dd'T'HH:mm:ss'Z'",

@@ -106,7 +106,7 @@ struct Implied {
 /// What `filters`, all of which hold, imply.
 fn implied(filters: &[Expr], schema: &SchemaRef, state: &dyn Session) -> Result<Vec<Implied>> {
     let context = Context { schema: DFSchema::try_from(schema.clone())?, state };
-    let mut found: Vec<Implied> = dates::implied(filters, &context)?.into_iter().collect();
+    let mut found: Vec<Implied> = dates::implied(filters, &context).into_iter().collect();
     let of_each = filters.iter().filter_map(|filter| of_condition(filter, &context));
     found.extend(of_each.map(|expr| Implied { expr, of_rows: true }));
     found.retain(|implied| !filters.contains(&implied.expr));

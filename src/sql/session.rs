@@ -47,7 +47,6 @@ pub struct SessionOptions {
 /// A session over the lake's tables: statements run in it one after another and see what earlier ones named.
 pub struct Session {
     context: SessionContext,
-    faces: Faces,
     names: Mutex<Names>,
     catalogue: Catalogue,
     prepared: Mutex<BTreeMap<String, Prepared>>,
@@ -80,12 +79,13 @@ impl Session {
     }
 
     /// Opens a session over `tables`.
+    #[allow(clippy::needless_pass_by_value, reason = "options are made for one session")]
     pub fn open(tables: Tables, options: SessionOptions) -> Result<Self> {
         let faces = Faces::new(&tables.events, &options);
-        Self::with_faces(tables, options, faces)
+        Self::with_faces(tables, &options, &faces)
     }
 
-    pub(super) fn with_faces(tables: Tables, options: SessionOptions, faces: Faces) -> Result<Self> {
+    pub(super) fn with_faces(tables: Tables, options: &SessionOptions, faces: &Faces) -> Result<Self> {
         let context = SessionContext::new_with_state(state()?);
         sources::register_stores(&tables, &context)?;
         let catalogue = match &tables.lake {
@@ -112,7 +112,7 @@ impl Session {
         for name in &options.event_data_stores {
             names.synonyms.insert(name.to_lowercase(), CLOUDTRAIL_LAKE.to_owned());
         }
-        Ok(Self { context, faces, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
+        Ok(Self { context, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
     }
 
     /// The DataFusion context, to register object stores with.
@@ -180,13 +180,13 @@ impl Session {
                     .map_err(|message| SqlError::spanned(&message, *span, run.text))?;
                 self.ask(&command, &Run { text: sql, parameters: run.parameters }).await
             }
-            Command::Deallocate(name) => match lock(&self.prepared).remove(name.last()) {
-                Some(_) => Ok(Answer::note(format!("statement {} is gone", name.last()))),
-                None => {
-                    let message = format!("NOT_FOUND: Prepared statement not found: {}", name.last());
-                    Err(SqlError::spanned(&message, name.span, run.text))
+            Command::Deallocate(name) => {
+                if lock(&self.prepared).remove(name.last()).is_some() {
+                    return Ok(Answer::note(format!("statement {} is gone", name.last())));
                 }
-            },
+                let message = format!("NOT_FOUND: Prepared statement not found: {}", name.last());
+                Err(SqlError::spanned(&message, name.span, run.text))
+            }
             other => self.ask(other, run).await,
         }
     }
@@ -200,26 +200,26 @@ impl Session {
             }
             Command::Describe(name) => {
                 let (schema, _) = self.relation(name, run.text).await?;
-                self.rows(types::describe(&schema))
+                rows(types::describe(&schema))
             }
             Command::ShowColumns(name) => {
                 let (schema, _) = self.relation(name, run.text).await?;
-                self.rows(show::column("field", schema.fields().iter().map(|field| field.name().clone())))
+                rows(show::column("field", schema.fields().iter().map(|field| field.name().clone())))
             }
             Command::ShowTables { pattern } => {
                 let names = self.relations(run).await?.into_keys();
-                self.rows(show::column("tab_name", names.filter(|name| show::fits(name, pattern.as_deref()))))
+                rows(show::column("tab_name", names.filter(|name| show::fits(name, pattern.as_deref()))))
             }
             Command::ShowViews { pattern } => {
                 let views = self.relations(run).await?.into_iter();
                 let views = views.filter(|(_, (kind, _))| *kind == Kind::View).map(|(name, _)| name);
-                self.rows(show::column("views", views.filter(|name| show::fits(name, pattern.as_deref()))))
+                rows(show::column("views", views.filter(|name| show::fits(name, pattern.as_deref()))))
             }
             Command::ShowPartitions(name) => self.partitions(name, run).await,
             Command::ShowCreate(name) => self.show_create(name, run).await,
-            Command::ShowDatabases => self.rows(show::column("database_name", [show::DATABASE.to_owned()])),
+            Command::ShowDatabases => rows(show::column("database_name", [show::DATABASE.to_owned()])),
             Command::ShowFunctions { pattern } => {
-                self.rows(show::column("function", self.functions(pattern.as_deref())))
+                rows(show::column("function", self.functions(pattern.as_deref())))
             }
             Command::DropView { name, if_exists } => self.drop_entry(name, *if_exists, true, run).await,
             Command::DropTable { name, if_exists } => self.drop_entry(name, *if_exists, false, run).await,
@@ -271,7 +271,7 @@ impl Session {
             .map_err(|message| SqlError::at(message, None))?;
         self.load(&named_relations(&query), &mut Vec::new()).await?;
         let mut names = lock(&self.names).clone();
-        if let Some(face) = self.faces.of(&query) {
+        if let Some(face) = Faces::of(&query) {
             names.stars.insert(face.clone(), view::star());
             names.faces.insert(CLOUDTRAIL_LOGS.to_owned(), face);
         }
@@ -442,11 +442,10 @@ impl Session {
             Some(Entry::View(_)) if !view => {
                 return Err(fail(&format!("NOT_SUPPORTED: '{}' is a view: DROP VIEW {0}", name.last())));
             }
-            Some(Entry::View(_)) | Some(Entry::Table(_) | Entry::Synonym)
-                if view == matches!(known, Some(Entry::View(_))) => {}
-            Some(_) => {
+            Some(Entry::Table(_) | Entry::Synonym) if view => {
                 return Err(fail(&format!("NOT_SUPPORTED: '{}' is a table: DROP TABLE {0}", name.last())));
             }
+            Some(_) => {}
             None if lock(&self.names).tables.contains(name.last()) => {
                 return Err(fail(&format!(
                     "NOT_SUPPORTED: {kind} '{}' is part of the lake, which SQL only reads",
@@ -589,7 +588,7 @@ impl Session {
         let (schema, table) = self.relation(name, run.text).await?;
         let entry =
             self.catalogue.get(&table).await.map_err(|error| SqlError::at(format!("{error:#}"), None))?;
-        self.rows(match entry {
+        rows(match entry {
             Some(Entry::View(sql)) => show::column("Create View", [format!("CREATE VIEW {table} AS\n{sql}")]),
             _ => show::column(
                 "createtab_stmt",
@@ -609,18 +608,16 @@ impl Session {
         names.sort();
         names
     }
-
-    fn rows(&self, rows: Result<RecordBatch, arrow::error::ArrowError>) -> Result<Answer, SqlError> {
-        let rows = rows.map_err(|error| SqlError::at(error.to_string(), None))?;
-        let schema = rows.schema();
-        Ok(Answer { schema, batches: futures::stream::iter([Ok(rows)]).boxed(), note: None })
-    }
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
     }
+}
+
+fn rows(rows: Result<RecordBatch, arrow::error::ArrowError>) -> Result<Answer, SqlError> {
+    rows.map(Answer::of).map_err(|error| SqlError::at(error.to_string(), None))
 }
 
 fn renamed(schema: &SchemaRef, headings: &Headings) -> SchemaRef {

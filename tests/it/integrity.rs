@@ -208,8 +208,7 @@ fn any_order_of_arrival_gives_the_same_states() {
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found, expected, "order {number}");
         }
-        let count =
-            "SELECT count(*) AS n, count(DISTINCT log_file || '#' || CAST(record_index AS varchar)) AS rows FROM events";
+        let count = "SELECT count(*) AS n, count(DISTINCT log_file || '#' || CAST(record_index AS varchar)) AS rows FROM events";
         assert_eq!(rows(&copy.lake(), count), rows(&folder.text("at once"), count), "order {number}");
     }
 }

@@ -84,8 +84,8 @@ pub(super) fn name(
 ) -> Result<Headings, SqlError> {
     let mut inputs = Inputs { names: names.columns.iter().cloned().collect() };
     let _ = Visit::visit(query, &mut inputs);
-    let mut namer = Namer { names, inputs: inputs.names, text };
-    if let ControlFlow::Break(error) = VisitMut::visit(query, &mut namer) {
+    let mut naming = Namer { names, inputs: inputs.names, text };
+    if let ControlFlow::Break(error) = VisitMut::visit(query, &mut naming) {
         return Err(*error);
     }
     Ok(Headings { spelt, nameless: matches!(innermost(&query.body), SetExpr::Values(_)) })
@@ -309,24 +309,26 @@ impl Namer<'_> {
             })
             .filter(|alias| !self.inputs.contains(*alias))
             .collect();
-        struct Find<'a>(&'a BTreeSet<&'a str>);
-        impl Visitor for Find<'_> {
-            type Break = datafusion::sql::sqlparser::ast::Ident;
-            fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-                match expr {
-                    Expr::Identifier(ident) if self.0.contains(ident.value.as_str()) => {
-                        ControlFlow::Break(ident.clone())
-                    }
-                    _ => ControlFlow::Continue(()),
-                }
-            }
-        }
         if let ControlFlow::Break(found) = Visit::visit(having, &mut Find(&aliases)) {
             let message = format!("COLUMN_NOT_FOUND: Column '{}' cannot be resolved", found.value);
             return Err(SqlError::spanned(&message, found.span, self.text)
                 .with_help("HAVING comes before columns have their names: write the expression itself"));
         }
         Ok(())
+    }
+}
+
+/// Finds the first of some names.
+struct Find<'a>(&'a BTreeSet<&'a str>);
+impl Visitor for Find<'_> {
+    type Break = datafusion::sql::sqlparser::ast::Ident;
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
+        match expr {
+            Expr::Identifier(ident) if self.0.contains(ident.value.as_str()) => {
+                ControlFlow::Break(ident.clone())
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
         Expr::Function(function) => rewrite_function(function, span)?,
         Expr::CompoundFieldAccess { root, access_chain } => access(*root, access_chain, span)?,
         Expr::Like { negated, any: false, expr, pattern, escape_char } => {
-            like(negated, *expr, *pattern, escape_char, span)?
+            like(negated, *expr, *pattern, escape_char.as_ref(), span)?
         }
         Expr::Cast { kind, expr, data_type, .. } => {
             use datafusion::sql::sqlparser::ast::CastKind as K;
@@ -196,7 +196,7 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
             };
             call(function, [Some(expr), trim_what].into_iter().flatten().map(|part| *part).collect(), span)
         }
-        Expr::Between { expr, negated, low, high } => between(*expr, negated, *low, *high),
+        Expr::Between { expr, negated, low, high } => between(&expr, negated, *low, *high),
         Expr::Value(value) => literal(value),
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match *right {
             Expr::Subquery(subquery) => Expr::InSubquery { expr: left, subquery, negated: false },
@@ -227,7 +227,7 @@ fn literal(value: ValueWithSpan) -> Expr {
 }
 
 /// As two comparisons, which are planned like any other.
-fn between(expr: Expr, negated: bool, low: Expr, high: Expr) -> Expr {
+fn between(expr: &Expr, negated: bool, low: Expr, high: Expr) -> Expr {
     let compare = |op, side| Expr::BinaryOp {
         left: Box::new(Expr::Nested(Box::new(expr.clone()))),
         op,
@@ -377,10 +377,10 @@ fn like(
     negated: bool,
     expr: Expr,
     pattern: Expr,
-    escape_char: Option<ValueWithSpan>,
+    escape_char: Option<&ValueWithSpan>,
     span: Span,
 ) -> Result<Expr, String> {
-    let escape = match &escape_char {
+    let escape = match escape_char {
         None => None,
         Some(value) => match &value.value {
             Value::SingleQuotedString(text) if text.chars().count() == 1 => text.chars().next(),

@@ -87,7 +87,9 @@ impl VisitorMut for Fold {
             Expr::Lambda(lambda) => match &mut lambda.params {
                 OneOrManyWithParens::One(parameter) => fold_ident(&mut parameter.name),
                 OneOrManyWithParens::Many(parameters) => {
-                    parameters.iter_mut().for_each(|parameter| fold_ident(&mut parameter.name));
+                    for parameter in parameters {
+                        fold_ident(&mut parameter.name);
+                    }
                 }
             },
             _ => {}
@@ -117,17 +119,14 @@ fn fold_access(access: &mut AccessExpr) {
 }
 
 fn fold_using(join: &mut Join) {
-    let constraint = match &mut join.join_operator {
-        JoinOperator::Join(constraint)
-        | JoinOperator::Inner(constraint)
-        | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint)
-        | JoinOperator::Right(constraint)
-        | JoinOperator::RightOuter(constraint)
-        | JoinOperator::FullOuter(constraint) => constraint,
-        _ => return,
-    };
-    if let JoinConstraint::Using(names) = constraint {
+    if let JoinOperator::Join(JoinConstraint::Using(names))
+    | JoinOperator::Inner(JoinConstraint::Using(names))
+    | JoinOperator::Left(JoinConstraint::Using(names))
+    | JoinOperator::LeftOuter(JoinConstraint::Using(names))
+    | JoinOperator::Right(JoinConstraint::Using(names))
+    | JoinOperator::RightOuter(JoinConstraint::Using(names))
+    | JoinOperator::FullOuter(JoinConstraint::Using(names)) = &mut join.join_operator
+    {
         names.iter_mut().for_each(fold_name);
     }
 }

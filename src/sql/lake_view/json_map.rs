@@ -72,7 +72,7 @@ impl MapBuilder {
     }
 
     /// Adds a row, or NULL.
-    pub(super) fn append(&mut self, entries: Option<&[(Cow<str>, Option<Cow<str>>)]>) -> Result<()> {
+    pub(super) fn append(&mut self, entries: Option<&[Entry<'_>]>) -> Result<()> {
         for (key, value) in entries.unwrap_or_default() {
             let added = key.len().max(value.as_ref().map_or(0, |value| value.len()));
             let held = self.keys.values_slice().len().max(self.values.values_slice().len());
@@ -129,9 +129,12 @@ impl ScalarUDFImpl for JsonMap {
     }
 }
 
+/// A key and its value.
+type Entry<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+
 /// The members of an object as text, or nothing if it is no object.
-fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, Option<Cow<'_, str>>)>> {
-    let mut found: Vec<(Cow<str>, Option<Cow<str>>)> = Vec::new();
+fn entries(json: &str) -> Option<Vec<Entry<'_>>> {
+    let mut found: Vec<Entry<'_>> = Vec::new();
     let mut met: HashSet<Cow<str>> = HashSet::new();
     members(json, |key, value| {
         let known = if found.len() < FEW {
@@ -235,12 +238,11 @@ impl ScalarUDFImpl for JsonMember {
         let mut values = StringViewBuilder::with_capacity(json.len());
         for row in &json {
             match row.and_then(|json| Some((json, member(json, key)?))) {
-                None => values.append_null(),
                 Some((json, Some(value))) => values.append_option(text_of(json, value)),
                 Some((_, None)) if self.required => {
                     return exec_err!("INVALID_FUNCTION_ARGUMENT: Key not present in map: {key}");
                 }
-                Some((_, None)) => values.append_null(),
+                Some((_, None)) | None => values.append_null(),
             }
         }
         Ok(ColumnarValue::Array(Arc::new(values.finish())))
@@ -271,6 +273,7 @@ mod tests {
         Some(entries(json)?.into_iter().map(owned).collect())
     }
 
+    #[allow(clippy::option_option, reason = "no member, and a member that is null")]
     fn direct(json: &str, key: &str) -> Option<Option<String>> {
         Some(member(json, key)?.and_then(|value| Some(text_of(json, value)?.into_owned())))
     }

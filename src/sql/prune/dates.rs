@@ -25,14 +25,14 @@ const DATES: std::ops::Range<i32> = 14_610..27_394;
 const MOST_RANGES: usize = 48;
 
 /// What `filters` imply about the dates of rows, if they say anything of them.
-pub(super) fn implied(filters: &[Expr], context: &Context) -> Result<Option<Implied>> {
+pub(super) fn implied(filters: &[Expr], context: &Context) -> Option<Implied> {
     let weak: Vec<Expr> = filters.iter().map(weakened).filter(|weak| *weak != lit(true)).collect();
-    let Some(condition) = conjunction(weak) else { return Ok(None) };
+    let condition = conjunction(weak)?;
     // A condition that cannot be asked, since it fails on some date, implies nothing.
-    let Ok(answers) = ask(&condition, context) else { return Ok(None) };
+    let Ok(answers) = ask(&condition, context) else { return None };
     let (undated, dated) = (answers[0], &answers[1..]);
     if dated.iter().all(|is_true| *is_true) {
-        return Ok(None);
+        return None;
     }
     let ranges = ranges(dated);
     let of_log_file = within(LOG_DATE, &ranges);
@@ -40,7 +40,7 @@ pub(super) fn implied(filters: &[Expr], context: &Context) -> Result<Option<Impl
     let nameless = column(LOG_DATE).is_null();
     let of_event = if undated { of_event.or(column(EVENT_DATE).is_null()) } else { of_event };
     let expr = of_log_file.or(nameless.and(of_event));
-    Ok(Some(Implied { expr, of_rows: ranges.len() <= MOST_RANGES }))
+    Some(Implied { expr, of_rows: ranges.len() <= MOST_RANGES })
 }
 
 /// The condition with all that is not about dates alone taken to be true.

@@ -51,7 +51,7 @@ fn session(rows: &[Value], prunes: bool) -> Session {
     let table = MemTable::try_new(schema(), vec![vec![events(rows)]]).unwrap();
     let (tables, options) = (Tables::of(Arc::new(Told(table))), SessionOptions::default());
     let faces = Faces::over(&tables.events, &options, prunes);
-    Session::with_faces(tables, options, faces).unwrap()
+    Session::with_faces(tables, &options, &faces).unwrap()
 }
 
 const DATES: [&str; 9] = [

@@ -5,6 +5,7 @@
 //! ASCII letter (the Kelvin sign), above it. So x is between 'ABC' and 'abc', with the last of these in
 //! place of letters that have such.
 
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, lit};
 
@@ -130,7 +131,7 @@ fn is_stored(expr: &Expr) -> bool {
 
 fn number(expr: &Expr) -> Option<i64> {
     let Expr::Literal(value, _) = expr else { return None };
-    match value.cast_to(&arrow::datatypes::DataType::Int64).ok()? {
+    match value.cast_to(&DataType::Int64).ok()? {
         ScalarValue::Int64(number) => number,
         _ => None,
     }
@@ -138,7 +139,7 @@ fn number(expr: &Expr) -> Option<i64> {
 
 /// The literal in the type of the text that it is compared with, if that is text.
 fn literal(text: &Expr, value: &str, context: &Context) -> Option<Expr> {
-    let data_type = text.get_type(&context.schema).ok().filter(|data_type| data_type.is_string())?;
+    let data_type = text.get_type(&context.schema).ok().filter(DataType::is_string)?;
     Some(lit(ScalarValue::from(value).cast_to(&data_type).ok()?))
 }
 

@@ -335,6 +335,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::approx_constant, reason = "any number will do")]
     fn patterns_are_those_of_java() {
         let values = [
             Value::Integer(1_234_567),

@@ -34,7 +34,7 @@ pub(in super::super) const PARTS: &str = "$interval_divided";
 
 fn times(args: &Arguments) -> Result<ArrayRef> {
     let numbers = args.bigint(1)?;
-    scaled(args, |row| numbers.at(row), |part, number| part.checked_mul(number))
+    scaled(args, |row| numbers.at(row), i64::checked_mul)
 }
 
 #[allow(clippy::cast_precision_loss)] // Trino counts in doubles as well
@@ -68,10 +68,10 @@ fn scaled<N: Copy>(
             let days = i32::try_from(millis / DAY).ok()?;
             Some(IntervalMonthDayNano::new(i32::try_from(months).ok()?, days, millis % DAY * 1_000_000))
         });
-        match scaled {
-            Some(scaled) => Ok(Some(scaled)),
-            None => exec_err!("NUMERIC_VALUE_OUT_OF_RANGE: a multiple of an interval is out of range"),
+        if scaled.is_none() {
+            return exec_err!("NUMERIC_VALUE_OUT_OF_RANGE: a multiple of an interval is out of range");
         }
+        Ok(scaled)
     })
 }
 
