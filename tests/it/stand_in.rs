@@ -32,9 +32,12 @@ fn stand_in() {
     }
     for queue in queues.split(',') {
         aws.create_queue(queue, FakeQueue::new(Duration::from_mins(5)));
-        bodies.iter().for_each(|body| aws.send(queue, body));
+        for body in &bodies {
+            aws.send(queue, body);
+        }
     }
-    println!("{}", aws.endpoint());
-    std::io::stdout().flush().unwrap();
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", aws.endpoint()).unwrap();
+    out.flush().unwrap();
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }

@@ -86,13 +86,12 @@ impl World {
                 return;
             }
             self.put_some(&mut rng).await;
-            match failpoint::ALL.get(number) {
-                Some(name) => self.die_at(name, &mut rng).await,
-                None => {
-                    let child = self.start(None);
-                    sleep(Duration::from_millis(rng.u64(50..3000))).await;
-                    self.kill(child);
-                }
+            if let Some(name) = failpoint::ALL.get(number) {
+                self.die_at(name, &mut rng).await;
+            } else {
+                let child = self.start(None);
+                sleep(Duration::from_millis(rng.u64(50..3000))).await;
+                self.kill(child);
             }
         }
     }
@@ -138,7 +137,7 @@ impl World {
     /// Announces some log file that is there, once more.
     async fn announce_again(&self, rng: &mut Rng) {
         let there = self.put.load(Ordering::Relaxed).min(self.files.len());
-        let key = key(&self.files[rng.usize(..there / 2 + 1)]);
+        let key = key(&self.files[rng.usize(..=there / 2)]);
         let encoded: String = url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
         self.trail.send(&s3_event(&self.trail.bucket, &[&encoded])).await;
     }

@@ -69,7 +69,8 @@ impl FakeQueue {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::now() + self.ahead - self.behind
+        let ahead = Instant::now() + self.ahead;
+        ahead.checked_sub(self.behind).unwrap_or(ahead)
     }
 
     /// Stops the queue's clock for a time that is over: nobody got to do anything in it.
