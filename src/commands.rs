@@ -1,6 +1,7 @@
 //! The subcommands: arguments, a few calls, an exit code. Only here are clap and standard output known.
 
 mod answer;
+mod aws;
 pub mod collect_metadata;
 pub mod daemon;
 pub mod demo;

@@ -15,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 
 use file::File;
+pub(crate) use place::split_at_commas;
 pub use place::{Bucket, Queue};
 
 /// The command whose flags are the file's keys. Others take from the file what they have themselves.
@@ -69,12 +70,22 @@ pub fn parse<P: Parser>() -> Result<(P, Effective)> {
 
 /// Makes what the file says the defaults of the subcommand that runs.
 fn with_file(command: Command, matches: &ArgMatches) -> Result<(Command, Option<File>)> {
-    let Some((name, given)) = matches.subcommand() else { return Ok((command, None)) };
+    let (mut names, mut given) = (Vec::new(), matches);
+    while let Some((name, deeper)) = given.subcommand() {
+        names.push(name);
+        given = deeper;
+    }
     let path = given.try_get_one::<PathBuf>("config").ok().flatten();
     let Some(path) = path else { return Ok((command, None)) };
     let file = read(path, &command)?;
-    let command = command.mut_subcommand(name, |subcommand| file.as_defaults(subcommand));
-    Ok((command, Some(file)))
+    Ok((with_defaults(command, &names, &file), Some(file)))
+}
+
+fn with_defaults(command: Command, names: &[&str], file: &File) -> Command {
+    match names {
+        [] => file.as_defaults(command),
+        [name, deeper @ ..] => command.mut_subcommand(name, |command| with_defaults(command, deeper, file)),
+    }
 }
 
 fn read(path: &Path, command: &Command) -> Result<File> {

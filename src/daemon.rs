@@ -26,7 +26,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -83,7 +83,8 @@ impl Daemon {
         let (hand, done) = Hand::new(self.queues.clone(), options.clone(), metrics.clone());
         let acknowledged = CancellationToken::new();
         let acknowledging = tokio::spawn(acknowledge::acknowledge(hand.clone(), done, acknowledged.clone()));
-        let working = self.work(hand.clone(), options.clone(), stop.clone());
+        let mut receivers = JoinSet::new();
+        let working = self.work(hand.clone(), options.clone(), stop.clone(), &mut receivers);
         let stopped_at = Arc::new(OnceLock::new());
         let grace = async {
             stop.cancelled().await;
@@ -97,9 +98,11 @@ impl Daemon {
                 Ok(())
             }
         };
+        let deadline = *stopped_at.get_or_init(Instant::now) + options.shutdown_grace.max(HANDING_BACK);
+        // What comes to hand after this would be handed back by nobody.
+        let _ = tokio::time::timeout_at(deadline, receivers.shutdown()).await;
         hand.hand_back_all();
         acknowledged.cancel();
-        let deadline = *stopped_at.get_or_init(Instant::now) + options.shutdown_grace.max(HANDING_BACK);
         let _ = tokio::time::timeout_at(deadline, acknowledging).await;
         let totals = metrics.totals();
         info!(received = totals.received, deleted = totals.deleted, returned = totals.returned, "stopped");
@@ -107,7 +110,13 @@ impl Daemon {
     }
 
     /// From receipts to commits. Ends after `stop`, or with an error that does not heal.
-    async fn work(self, hand: Arc<Hand>, options: Arc<Options>, stop: CancellationToken) -> Result<()> {
+    async fn work(
+        self,
+        hand: Arc<Hand>,
+        options: Arc<Options>,
+        stop: CancellationToken,
+        receivers: &mut JoinSet<()>,
+    ) -> Result<()> {
         let Daemon { objects, lake, checker, metrics, health, .. } = self;
         health.expect("dispatch", false, Duration::MAX);
         health.expect("lake", false, Duration::MAX);
@@ -137,7 +146,7 @@ impl Daemon {
             told: HashSet::new(),
         };
         let committer = Committer { lake, works, metrics, health: health.clone(), open, failures: 0 };
-        let mut receivers = start_receivers(&hand, &arrivals, &turn, &gate, &health, &options, &stop);
+        start_receivers(receivers, &hand, &arrivals, &turn, &gate, &health, &options, &stop);
         drop(arrivals);
         if audits {
             receivers.spawn(auditor.run(stop.clone()));
@@ -149,9 +158,10 @@ impl Daemon {
         let committing = committer.run(loaders, stop.clone());
         let receiving = async {
             while receivers.join_next().await.is_some() {}
-            let _ = dispatching.await;
+            dispatching.await
         };
-        tokio::join!(receiving, committing).1
+        let (dispatched, committed) = tokio::join!(receiving, committing);
+        committed.and(dispatched.context("the dispatcher ended early"))
     }
 }
 
@@ -182,6 +192,7 @@ fn start_loaders(
 
 #[allow(clippy::too_many_arguments, reason = "they are started once")]
 fn start_receivers(
+    receivers: &mut JoinSet<()>,
     hand: &Arc<Hand>,
     arrivals: &mpsc::Sender<Arrival>,
     turn: &Turn,
@@ -189,8 +200,7 @@ fn start_receivers(
     health: &Arc<Health>,
     options: &Options,
     stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut receivers = JoinSet::new();
+) {
     for (queue, of_queue) in hand.queues.iter().enumerate() {
         let part = format!("queue {}", of_queue.name());
         health.expect(&part, false, STUCK);
@@ -207,5 +217,4 @@ fn start_receivers(
             receivers.spawn(receiver.run(stop.clone()));
         }
     }
-    receivers
 }

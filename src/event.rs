@@ -105,7 +105,13 @@ impl EventBuilder {
 
     /// Hands over the rows, and starts anew.
     pub fn finish(&mut self) -> RecordBatch {
-        self.columns.finish()
+        self.columns.finish(self.columns.rows())
+    }
+
+    /// Hands over the first `rows` rows and nothing else: the end of a builder whose last
+    /// [`EventBuilder::append`] has panicked, somewhere between two of its columns.
+    pub fn salvage(mut self, rows: usize) -> RecordBatch {
+        self.columns.finish(rows)
     }
 }
 

@@ -19,7 +19,10 @@ pub const BEFORE_DELETE: &str = "before_delete";
 /// Some messages are deleted.
 pub const AFTER_DELETE: &str = "after_delete";
 
-/// All names.
+/// A log file is read, and its rows are among those of others. Here a test lets the reader panic.
+pub const PANIC_IN_READER: &str = "panic_in_reader";
+
+/// All names of places to die at.
 pub const ALL: [&str; 6] =
     [BEFORE_WRITE, AFTER_WRITE, BEFORE_COMMIT, AFTER_COMMIT, BEFORE_DELETE, AFTER_DELETE];
 
@@ -39,15 +42,22 @@ impl Plan {
 
 /// Dies here if that was asked for: at once, without flushing, unwinding or letting anybody know.
 pub fn reach(name: &str) {
+    if is_planned(name) {
+        std::process::abort();
+    }
+}
+
+/// Panics here if that was asked for.
+pub fn panic_at(name: &str) {
+    assert!(!is_planned(name), "asked for by TRAILQ_FAIL_POINT");
+}
+
+fn is_planned(name: &str) -> bool {
     static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
     static REACHED: AtomicU64 = AtomicU64::new(0);
     let plan = PLAN.get_or_init(|| std::env::var("TRAILQ_FAIL_POINT").ok().map(|text| Plan::parse(&text)));
-    if let Some(plan) = plan
-        && plan.name == name
-        && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == plan.at
-    {
-        std::process::abort();
-    }
+    plan.as_ref()
+        .is_some_and(|plan| plan.name == name && REACHED.fetch_add(1, Ordering::SeqCst) + 1 == plan.at)
 }
 
 #[cfg(test)]

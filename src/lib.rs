@@ -64,6 +64,7 @@ pub mod cloudtrail;
 pub mod collect;
 pub mod commands;
 pub mod config;
+mod contain;
 pub mod daemon;
 pub mod digest;
 pub mod event;

@@ -121,25 +121,52 @@ fn log_to_stderr(default: &str, json: bool) {
 /// The first signal asks for an orderly end, the second ends at once. Nothing is lost either way.
 fn stop_on_signal(stop: CancellationToken, meanwhile: &'static str) {
     tokio::spawn(async move {
-        signal().await;
+        let mut signals = Signals::new();
+        signals.next().await;
         tracing::warn!("stopping: {meanwhile}; a second signal ends at once");
         stop.cancel();
-        signal().await;
+        signals.next().await;
         std::process::exit(130);
     });
 }
 
-async fn signal() {
+/// SIGINT and SIGTERM, listened to all the time: none is missed between one and the next.
+struct Signals {
     #[cfg(unix)]
-    {
+    terminate: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    interrupt: Option<tokio::signal::unix::Signal>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+        Signals {
+            terminate: signal(SignalKind::terminate()).ok(),
+            interrupt: signal(SignalKind::interrupt()).ok(),
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        let wait = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            _ = wait(&mut self.terminate) => {}
+            _ = wait(&mut self.interrupt) => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Self {
+        Signals {}
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

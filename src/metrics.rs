@@ -237,9 +237,9 @@ impl Metrics {
         page
     }
 
-    pub(crate) fn received(&self, queue: &str, messages: usize) {
-        self.received.get_or_create(&of_queue(queue)).inc_by(messages as u64);
-        self.in_flight.get_or_create(&of_queue(queue)).inc_by(as_gauge(messages as u64));
+    pub(crate) fn received(&self, queue: &str) {
+        self.received.get_or_create(&of_queue(queue)).inc();
+        self.in_flight.get_or_create(&of_queue(queue)).inc();
     }
 
     pub(crate) fn lag(&self, lag: Duration) {
@@ -376,8 +376,9 @@ mod tests {
     #[test]
     fn the_page_says_what_was_counted_and_the_sums_balance() {
         let metrics = Metrics::new();
-        metrics.received("trail \"1\"\n", 3);
-        metrics.received("other", 1);
+        for queue in ["trail \"1\"\n", "trail \"1\"\n", "trail \"1\"\n", "other"] {
+            metrics.received(queue);
+        }
         metrics.ended("other", Ending::Deleted);
         metrics.ended("trail \"1\"\n", Ending::Returned("failed"));
         metrics.object_seen();

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, Result, bail};
 
 use self::read::{Again, Group};
+use crate::contain::contained;
 use crate::lake::{Batch, Lake, QuarantineFilter, QuarantineStatus, Quarantined};
 use crate::log_file::Limits;
 use crate::object::ObjectRef;
@@ -154,8 +155,19 @@ async fn replay_batch(
             }
         }
         let limits = options.limits.clone();
-        let again = tokio::task::spawn_blocking(move || group.read(&limits)).await??;
-        take(lake, again, &mut batch, &mut gained, replayed);
+        let named = |piece: &Quarantined| (piece.id.clone(), piece.entry.log_file.clone());
+        let named: Vec<(String, String)> = group.pieces.iter().map(named).collect();
+        let read = tokio::task::spawn_blocking(move || contained(|| group.read(&limits))).await?;
+        match read {
+            Ok(again) => take(lake, again?, &mut batch, &mut gained, replayed),
+            // The reader of today is not up to it either.
+            Err(panicked) => replayed.failed.extend(named.into_iter().map(|(id, log_file)| Failed {
+                id,
+                log_file,
+                reason: "reader_panicked".to_owned(),
+                detail: panicked.clone(),
+            })),
+        }
     }
     if batch.files.is_empty() {
         return Ok(());

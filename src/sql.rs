@@ -215,7 +215,7 @@ mod tests {
             FROM cloudtrail_logs";
         let batches = session.collect(sql, &[]).await.unwrap();
         let names: Vec<_> = batches[0].schema().fields().iter().map(|f| f.name().clone()).collect();
-        assert_eq!(names, ["arn", "first", "username", "eventname"]);
+        assert_eq!(names, ["arn", "first", "userName", "eventname"]);
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ use clap::Command;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::place::with_commas_escaped;
+
 /// What a file says, by the id of the flag.
 #[derive(Debug)]
 pub(super) struct File {
@@ -102,10 +104,11 @@ fn part(table: &str, value: &DeValue<'_>, keys: &[&str]) -> Result<String> {
             bail!("[[{table}]] has no key {key:?}{}", meant(key, keys.iter().copied()));
         }
         let value = scalar(key, value.get_ref())?;
-        if value.contains(',') {
-            bail!("a comma in {key} of [[{table}]]");
+        // Spaces part one queue or bucket from the next, and no URL, name, ARN or external id has any.
+        if value.contains(char::is_whitespace) {
+            bail!("a space in {key} of [[{table}]]");
         }
-        parts.push(format!("{key}={value}"));
+        parts.push(format!("{key}={}", with_commas_escaped(&value)));
     }
     if !entries.keys().any(|key| key.get_ref() == keys[0]) {
         bail!("[[{table}]] needs a {}", keys[0]);
@@ -150,11 +153,14 @@ mod tests {
     #[test]
     fn keys_are_flags_and_tables_are_their_parts() {
         let text = "wait_time = 1_0\npath_style = true\nbucket = ['a', 'b']\n\
-                    [[queue]]\nurl = 'https://q/1'\nrole_arn = 'arn:x'\n[[queue]]\nurl = 'https://q/2'\n";
+                    [[queue]]\nurl = 'https://q/1'\nrole_arn = 'arn:x'\n[[queue]]\nurl = 'https://q/2'\nexternal_id = 'a,b'\n";
         let file = parsed(text).unwrap();
         let matches = file.as_defaults(command()).get_matches_from(["daemon", "--bucket", "c"]);
         let values = |id: &str| matches.get_many::<String>(id).unwrap().cloned().collect::<Vec<_>>();
-        assert_eq!(values("queue_url"), ["role_arn=arn:x,url=https://q/1", "url=https://q/2"]);
+        assert_eq!(
+            values("queue_url"),
+            ["role_arn=arn:x,url=https://q/1", r"external_id=a\,b,url=https://q/2"]
+        );
         assert_eq!((values("wait_time"), values("path_style")), (vec!["10".into()], vec!["true".into()]));
         assert_eq!(values("bucket"), ["c"]);
         assert!(file.sets("wait_time") && !file.sets("lake"));
@@ -169,6 +175,7 @@ mod tests {
             ),
             ("[[queue]]\nurll = 'x'", "line 1: [[queue]] has no key \"urll\"; do you mean \"url\"?"),
             ("[[bucket]]\nrole_arn = 'x'", "line 1: [[bucket]] needs a name"),
+            ("[[bucket]]\nname = 'a b'", "line 1: a space in name of [[bucket]]"),
             ("wait_time = {}", "line 1: wait_time cannot be of type table"),
             ("a = 1\nb = = 2", "line 2: "),
             ("config = 'x'", "there is no setting \"config\""),

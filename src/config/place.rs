@@ -1,4 +1,6 @@
 //! Queues and buckets as they are named: by a URL or name alone, or with what it takes to reach them.
+//!
+//! A comma in a value, which external ids may have, is written `\\,`.
 
 use std::str::FromStr;
 
@@ -34,8 +36,7 @@ impl FromStr for Queue {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut queue = Queue::default();
         for (key, value) in parts(text, "url") {
-            let value = value.to_owned();
-            match key {
+            match key.as_str() {
                 "url" => queue.url = value,
                 "role_arn" => queue.role_arn = Some(value),
                 "external_id" => queue.external_id = Some(value),
@@ -61,8 +62,7 @@ impl FromStr for Bucket {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut bucket = Bucket::default();
         for (key, value) in parts(text, "name") {
-            let value = value.to_owned();
-            match key {
+            match key.as_str() {
                 "name" => bucket.name = value,
                 "role_arn" => bucket.role_arn = Some(value),
                 "external_id" => bucket.external_id = Some(value),
@@ -78,14 +78,33 @@ impl FromStr for Bucket {
 }
 
 /// `key=value` parts, or one value of the key `alone`.
-fn parts<'a>(text: &'a str, alone: &'a str) -> Vec<(&'a str, &'a str)> {
-    let named = |part: &'a str| {
+fn parts(text: &str, alone: &str) -> Vec<(String, String)> {
+    let named = |part: String| {
         let (key, value) = part.split_once('=')?;
         let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        is_key.then_some((key, value))
+        is_key.then(|| (key.to_owned(), value.to_owned()))
     };
-    let parts: Option<Vec<_>> = text.split(',').map(named).collect();
-    parts.unwrap_or_else(|| vec![(alone, text)])
+    let parts: Option<Vec<_>> = split_at_commas(text).into_iter().map(named).collect();
+    parts.unwrap_or_else(|| vec![(alone.to_owned(), text.to_owned())])
+}
+
+/// A value as it stands among others.
+pub(super) fn with_commas_escaped(value: &str) -> String {
+    value.replace(',', "\\,")
+}
+
+/// What stands between the commas that are not escaped.
+pub(crate) fn split_at_commas(text: &str) -> Vec<String> {
+    let (mut parts, mut part, mut characters) = (Vec::new(), String::new(), text.chars().peekable());
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if characters.next_if_eq(&',').is_some() => part.push(','),
+            ',' => parts.push(std::mem::take(&mut part)),
+            other => part.push(other),
+        }
+    }
+    parts.push(part);
+    parts
 }
 
 #[cfg(test)]
@@ -99,6 +118,12 @@ mod tests {
         let text = format!("url={url},role_arn=arn:aws:iam::1:role/r,external_id=a=b");
         let queue: Queue = text.parse().unwrap();
         assert_eq!((queue.url.as_str(), queue.external_id.as_deref()), (url, Some("a=b")));
+        let text = format!(r"url={url},external_id=a\,b=c\,,role_arn=arn:x");
+        let queue: Queue = text.parse().unwrap();
+        assert_eq!(
+            (queue.external_id.as_deref(), queue.role_arn.as_deref()),
+            (Some("a,b=c,"), Some("arn:x"))
+        );
         assert!("trail".parse::<Queue>().unwrap_err().contains("https://"));
         assert!(format!("url={url},rolearn=x").parse::<Queue>().unwrap_err().contains("\"rolearn\""));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::hand::{Action, Delivery, Done, Hand};
 use crate::failpoint;
@@ -20,8 +20,6 @@ const AT_ONCE: usize = 10;
 const REQUESTS: usize = 8;
 /// What is taken from the line in one go.
 const IN_ONE_GO: usize = 1000;
-/// Times that a request is made for a message. Then it comes back by itself, as a duplicate.
-const ATTEMPTS: u32 = 4;
 
 /// Acknowledges what comes, until `end` and until nothing is waiting.
 pub(super) async fn acknowledge(hand: Arc<Hand>, mut done: UnboundedReceiver<Done>, end: CancellationToken) {
@@ -82,33 +80,14 @@ async fn finish(hand: &Hand, queue: usize, action: Action, done: Vec<Done>) {
     }
 }
 
+/// Whoever owns the queue has tried again where that is of use. What is not deleted now comes back when its
+/// visibility has run out, and is a duplicate then.
 async fn delete(hand: &Hand, queue: usize, held: &[Held]) -> Vec<Result<(), Refused>> {
     failpoint::reach(failpoint::BEFORE_DELETE);
-    let mut results: Vec<Option<Result<(), Refused>>> = held.iter().map(|_| None).collect();
-    for attempt in 1..=ATTEMPTS {
-        let open: Vec<usize> = (0..held.len()).filter(|&index| !is_final(results[index].as_ref())).collect();
-        if open.is_empty() {
-            break;
-        }
-        if attempt > 1 {
-            let pause = Duration::from_millis(100 << attempt);
-            debug!(queue = hand.queues[queue].name(), messages = open.len(), "deleted again");
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-        }
-        let messages: Vec<&Message> = open.iter().map(|&index| &*held[index]).collect();
-        let answers = hand.queues[queue].delete(&messages).await;
-        for (index, answer) in open.into_iter().zip(answers) {
-            results[index] = Some(answer);
-        }
-    }
+    let messages: Vec<&Message> = held.iter().map(|held| &**held).collect();
+    let results = hand.queues[queue].delete(&messages).await;
     failpoint::reach(failpoint::AFTER_DELETE);
-    let unanswered = || Err(Refused::Other(anyhow::anyhow!("no answer")));
-    results.into_iter().map(|result| result.unwrap_or_else(unanswered)).collect()
-}
-
-/// A stale receipt stays stale; all else may be over the next time.
-fn is_final(result: Option<&Result<(), Refused>>) -> bool {
-    matches!(result, Some(Ok(()) | Err(Refused::Stale(_))))
+    results
 }
 
 fn ending(action: Action) -> Ending {

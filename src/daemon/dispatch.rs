@@ -13,6 +13,7 @@ use super::fetch::{Fetcher, Wanted};
 use super::hand::{Failed, Hand, Ticket};
 use super::works::{End, Works};
 use super::{ForeignMessages, Options};
+use crate::contain::contained;
 use crate::ingest::load::Turn;
 use crate::lake::{DigestStatus, Lake, LogFileId};
 use crate::metrics::Health;
@@ -102,7 +103,11 @@ impl Dispatcher {
     }
 
     fn message(&self, ticket: Ticket, body: &str, wanted: &mut Vec<Wanted>) {
-        match notification::parse(body) {
+        let parsed = match contained(|| notification::parse(body)) {
+            Ok(parsed) => parsed,
+            Err(panicked) => return self.unread(ticket, &panicked),
+        };
+        match parsed {
             Ok(Notification::Objects { source, objects, skipped }) => {
                 self.hand.metrics.body(source.as_str());
                 if skipped > 0 {
@@ -137,6 +142,14 @@ impl Dispatcher {
                 ticket.settle_as_foreign();
             }
         }
+    }
+
+    /// A body that we are not up to: the message becomes a dead letter, and is nobody else's harm.
+    fn unread(&self, ticket: Ticket, panicked: &str) {
+        let (queue, message_id) = (ticket.queue(), ticket.message_id());
+        error!(queue, message_id, detail = panicked, "reading the message panicked: please report it");
+        self.hand.metrics.error("notification", "panicked");
+        ticket.fail(Failed::later("panicked"));
     }
 
     fn announced(&self, ticket: Ticket, announced: Announced, wanted: &mut Vec<Wanted>) {

@@ -12,6 +12,7 @@ use super::Options;
 use super::dispatch::{Asked, Kind};
 use super::hand::Failed;
 use super::works::{End, Works};
+use crate::contain::contained_async;
 use crate::ingest::load::{Job, Work};
 use crate::integrity::Checker;
 use crate::lake::{DigestStatus, LogFileId};
@@ -121,7 +122,7 @@ impl Fetcher {
                 shared.works.finish(object.id, End::Failed(Failed::shutdown()));
                 continue;
             };
-            self.running.spawn(async move { shared.fetch(object, size, budget, request).await });
+            self.running.spawn(async move { shared.fetch_contained(object, size, budget, request).await });
             while self.running.try_join_next().is_some() {}
         }
     }
@@ -136,6 +137,22 @@ impl Shared {
     async fn budget(&self, size: u64) -> Option<OwnedSemaphorePermit> {
         let share = (size / KIB + 1).min(self.budget_kib);
         self.budget.clone().acquire_many_owned(u32::try_from(share).ok()?).await.ok()
+    }
+
+    /// Whoever waits for an object hears of its end, also if what is in it makes us panic.
+    async fn fetch_contained(
+        &self,
+        wanted: Wanted,
+        size: u64,
+        budget: OwnedSemaphorePermit,
+        request: OwnedSemaphorePermit,
+    ) {
+        let (id, (bucket, key)) = (wanted.id, told(&wanted.object));
+        if let Err(panicked) = contained_async(self.fetch(wanted, size, budget, request)).await {
+            error!(bucket, key, detail = panicked, "panicked, handed back: please report it");
+            self.metrics.error("fetch", "panicked");
+            self.works.finish(id, End::Failed(Failed::later("panicked")));
+        }
     }
 
     async fn fetch(

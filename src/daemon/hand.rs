@@ -23,7 +23,8 @@ pub(super) struct Delivery {
     pub(super) message_id: String,
     receive_count: u32,
     state: Mutex<State>,
-    _room: OwnedSemaphorePermit,
+    /// Its place among those in hand. Only a queue that gives more than it was asked for finds none.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Default)]
@@ -115,8 +116,9 @@ impl Hand {
         self: &Arc<Self>,
         queue: usize,
         mut message: Message,
-        room: OwnedSemaphorePermit,
+        room: Option<OwnedSemaphorePermit>,
     ) -> (Ticket, String) {
+        self.metrics.received(self.queues[queue].name());
         // Bodies may be large, and messages stay in hand for minutes.
         let body = std::mem::take(&mut message.body);
         let since = message.received_at;

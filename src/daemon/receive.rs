@@ -94,23 +94,18 @@ impl Receiver {
 
     /// Returns whether somebody still wants messages.
     async fn take(&self, messages: Vec<Message>, mut room: OwnedSemaphorePermit) -> bool {
-        let name = self.hand.queues[self.queue].name();
-        self.hand.metrics.received(name, messages.len());
+        // All are in hand before anything is waited for: whatever ends this task then, they are handed back.
+        let mut taken = Vec::with_capacity(messages.len());
         for message in messages {
             if message.receive_count <= 1
                 && let Some(sent_at) = message.sent_at
             {
                 self.hand.metrics.lag((Utc::now() - sent_at).to_std().unwrap_or_default());
             }
-            // A receive asks for no more than there is room for; a queue that gives more is made room for.
-            let place = match room.split(1) {
-                Some(place) => place,
-                None => match self.hand.room.clone().acquire_owned().await {
-                    Ok(place) => place,
-                    Err(_) => return false,
-                },
-            };
-            let (ticket, body) = self.hand.take(self.queue, message, place);
+            taken.push(self.hand.take(self.queue, message, room.split(1)));
+        }
+        drop(room);
+        for (ticket, body) in taken {
             if self.arrivals.send(Arrival::Message(ticket, body)).await.is_err() {
                 return false;
             }

@@ -2,9 +2,9 @@
 SELECT substr(eventtime, 12, 8) AS time,
        eventname,
        coalesce(errorcode, 'done') AS outcome,
-       split_part(useridentity.arn, '/', -1) AS who,
+       element_at(split(useridentity.arn, '/'), -1) AS who,
        sourceipaddress,
-       coalesce(split_part(json_extract_scalar(requestparameters, '$.name'), '/', -1),
+       coalesce(element_at(split(json_extract_scalar(requestparameters, '$.name'), '/'), -1),
                 json_extract_scalar(requestparameters, '$.detectorId')) AS what
 FROM cloudtrail_logs
 WHERE eventname IN ('StopLogging', 'DeleteTrail', 'DeleteDetector', 'StartLogging', 'CreateDetector')

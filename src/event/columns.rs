@@ -126,50 +126,51 @@ impl Columns {
         self.event_date.append_option(time.date.or(origin.log_date));
     }
 
-    /// Hands over what was appended, and starts anew.
-    pub(super) fn finish(&mut self) -> RecordBatch {
-        let rows = self.rows;
+    /// Hands over the first `rows` rows, and starts anew.
+    ///
+    /// What lies beyond them may be of an append that broke off, after which columns differ in length.
+    pub(super) fn finish(&mut self, rows: usize) -> RecordBatch {
         let schema = schema::schema();
         let root = &PLAN.root;
         let mut arrays: Vec<ArrayRef> = root
             .members
             .iter()
             .zip(schema.fields())
-            .map(|(member, field)| self.finish_shape(&member.shape, field.data_type()))
+            .map(|(member, field)| self.finish_shape(&member.shape, field.data_type(), rows))
             .collect();
         arrays.extend::<[ArrayRef; 9]>([
-            Arc::new(self.unmapped.finish()),
-            Arc::new(self.null_fields.finish()),
-            Arc::new(self.event_time.finish()),
-            Arc::new(self.log_file.finish()),
-            Arc::new(self.record_index.finish()),
-            Arc::new(self.account.finish()),
-            Arc::new(self.region.finish()),
-            Arc::new(self.log_date.finish()),
-            Arc::new(self.event_date.finish()),
+            Arc::new(self.unmapped.finish().slice(0, rows)),
+            Arc::new(self.null_fields.finish().slice(0, rows)),
+            Arc::new(self.event_time.finish().slice(0, rows)),
+            Arc::new(self.log_file.finish().slice(0, rows)),
+            Arc::new(self.record_index.finish().slice(0, rows)),
+            Arc::new(self.account.finish().slice(0, rows)),
+            Arc::new(self.region.finish().slice(0, rows)),
+            Arc::new(self.log_date.finish().slice(0, rows)),
+            Arc::new(self.event_date.finish().slice(0, rows)),
         ]);
         (self.rows, self.text_bytes) = (0, 0);
-        debug_assert!(arrays.iter().all(|array| array.len() == rows));
         RecordBatch::try_new(schema, arrays).expect("the columns are built after the schema")
     }
 
-    fn finish_shape(&mut self, shape: &Shape, data_type: &DataType) -> ArrayRef {
+    fn finish_shape(&mut self, shape: &Shape, data_type: &DataType, rows: usize) -> ArrayRef {
         match (shape, data_type) {
-            (Shape::Leaf { slot, .. }, _) => Arc::new(self.leaves[*slot].finish()),
+            (Shape::Leaf { slot, .. }, _) => Arc::new(self.leaves[*slot].finish().slice(0, rows)),
             (Shape::Struct { slot, node }, DataType::Struct(fields)) => {
-                self.finish_struct(*slot, node, fields)
+                self.finish_struct(*slot, node, fields, rows)
             }
-            (Shape::List { slot, .. }, DataType::List(element)) => self.lists[*slot].finish(element),
-            (Shape::Map { slot }, DataType::Map(entries, _)) => self.maps[*slot].finish(entries),
+            (Shape::List { slot, .. }, DataType::List(element)) => self.lists[*slot].finish(element, rows),
+            (Shape::Map { slot }, DataType::Map(entries, _)) => self.maps[*slot].finish(entries, rows),
             _ => unreachable!("plan and schema come from one table"),
         }
     }
 
-    fn finish_struct(&mut self, slot: usize, node: &Node, fields: &Fields) -> ArrayRef {
-        let present = NullBuffer::new(self.structs[slot].finish());
+    fn finish_struct(&mut self, slot: usize, node: &Node, fields: &Fields, rows: usize) -> ArrayRef {
+        let present = first(&mut self.structs[slot], rows);
         let children = node.members.iter().zip(fields);
-        let arrays =
-            children.map(|(member, field)| self.finish_shape(&member.shape, field.data_type())).collect();
+        let arrays = children
+            .map(|(member, field)| self.finish_shape(&member.shape, field.data_type(), rows))
+            .collect();
         Arc::new(StructArray::new(fields.clone(), arrays, Some(present)))
     }
 }
@@ -195,13 +196,14 @@ impl ListColumn {
         self.present.append(list.present);
     }
 
-    fn finish(&mut self, element: &FieldRef) -> ArrayRef {
+    fn finish(&mut self, element: &FieldRef, rows: usize) -> ArrayRef {
         let DataType::Struct(fields) = element.data_type() else { unreachable!("lists are of structs") };
-        let leaves = self.leaves.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef).collect();
-        let there = NullBuffer::new(self.elements.finish());
+        let (offsets, elements) = first_offsets(&mut self.offsets, rows);
+        let leaves = self.leaves.iter_mut();
+        let leaves = leaves.map(|column| Arc::new(column.finish().slice(0, elements)) as ArrayRef).collect();
+        let there = first(&mut self.elements, elements);
         let values = Arc::new(StructArray::new(fields.clone(), leaves, Some(there)));
-        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
-        let present = NullBuffer::new(self.present.finish());
+        let present = first(&mut self.present, rows);
         Arc::new(ListArray::new(element.clone(), offsets, values, Some(present)))
     }
 }
@@ -227,14 +229,29 @@ impl MapColumn {
         self.present.append(map.present);
     }
 
-    fn finish(&mut self, entries: &FieldRef) -> ArrayRef {
-        let (keys, values) = (Arc::new(self.keys.finish()), Arc::new(self.values.finish()));
+    fn finish(&mut self, entries: &FieldRef, rows: usize) -> ArrayRef {
+        let (offsets, pairs) = first_offsets(&mut self.offsets, rows);
+        let first_pairs = |column: &mut StringBuilder| Arc::new(column.finish().slice(0, pairs)) as ArrayRef;
+        let (keys, values) = (first_pairs(&mut self.keys), first_pairs(&mut self.values));
         let pairs = StructArray::new(map_entries(), vec![keys, values], None);
-        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, vec![0]).into());
-        let present = NullBuffer::new(self.present.finish());
+        let present = first(&mut self.present, rows);
         self.entries = 0;
         Arc::new(MapArray::new(entries.clone(), offsets, pairs, Some(present), false))
     }
+}
+
+/// The first `length` flags.
+fn first(flags: &mut BooleanBufferBuilder, length: usize) -> NullBuffer {
+    NullBuffer::new(flags.finish().slice(0, length))
+}
+
+/// The offsets of the first `rows` rows, and how many elements these have.
+fn first_offsets(offsets: &mut Vec<i32>, rows: usize) -> (OffsetBuffer<i32>, usize) {
+    let mut offsets = std::mem::replace(offsets, vec![0]);
+    offsets.truncate(rows + 1);
+    let offsets = OffsetBuffer::new(offsets.into());
+    let elements = offsets.last().copied().and_then(|last| usize::try_from(last).ok());
+    (offsets, elements.unwrap_or(0))
 }
 
 /// A batch stays far below two thousand million elements: its memory is bounded.

@@ -235,6 +235,27 @@ fn what_is_no_log_file_is_refused_whole() {
 }
 
 #[test]
+fn rows_before_an_append_that_panicked_are_salvaged_whole() {
+    let text = r#"{"eventVersion":"1.11","userIdentity":{"type":"Root","sessionContext":{"attributes":{"a":"b"}}},
+        "eventID":"2","resources":[{"ARN":"arn:x"},{"ARN":"arn:y"}],"more":[1],"tlsDetails":{"tlsVersion":"x"}}"#;
+    let text = format!(r#"{{"Records":[{},{text}]}}"#, good(1));
+    let whole = read(&text).1;
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut panics = 0;
+    for length in (0..text.len()).filter(|length| text.is_char_boundary(*length)) {
+        let mut builder = EventBuilder::new();
+        builder.append(&file(text.as_bytes()), &ORIGIN).unwrap();
+        let EventBuilder { row, columns } = &mut builder;
+        // Part of the text is missing, so that the last record's row is appended in part.
+        let append = || columns.append(row, &text[..length], 0, RowTime::default(), 2, &ORIGIN);
+        panics += usize::from(std::panic::catch_unwind(std::panic::AssertUnwindSafe(append)).is_err());
+        assert_eq!(builder.salvage(2), whole, "{length}");
+    }
+    drop(std::panic::take_hook());
+    assert!(panics > 100, "{panics}");
+}
+
+#[test]
 fn members_beside_records_are_set_aside() {
     let (appended, batch) = read(&format!("{{\"Records\":[{}],\"NextToken\":\"t\"}}", good(1)));
     assert_eq!((batch.num_rows(), appended.broken[0].reason), (1, "extra_member"));

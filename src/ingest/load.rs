@@ -10,16 +10,17 @@ mod job;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chrono::DateTime;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Progress;
+use crate::contain::contained;
 use crate::event::{Appended, EventBuilder};
 use crate::failpoint;
 use crate::hex;
@@ -57,6 +58,9 @@ const LISTED_BYTES: usize = 400;
 
 /// The reason of a file whose text holds no records.
 const NOT_A_LOG_FILE: &str = "not_a_log_file";
+
+/// The reason of a file that the reader is not up to.
+const READER_PANICKED: &str = "reader_panicked";
 
 /// How long a commit waits for the loaders that have not written yet at their common turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(2);
@@ -278,21 +282,44 @@ impl<T> Loader<T> {
         }
     }
 
+    /// Reads a log file. What is in it is nobody's word: should it make the reader panic, it is set aside
+    /// like any other that cannot be read, and the files before it keep their rows.
     fn read(&mut self, candidate: &Candidate, bytes: &[u8]) -> Outcome {
         let mut entry = entry::of_candidate(candidate, bytes.len() as u64);
-        let outcome = match LogFile::read(bytes, &self.limits) {
-            Ok(file) => {
-                entry.uncompressed_size = Some(file.bytes.len() as u64);
-                entry.sha256 = Some(hex::encode(&file.sha256));
-                match self.events.append(&file, &origin(candidate)) {
-                    Ok(appended) => self.take(entry, &file, &appended),
-                    Err(error) => self.set_aside(entry, bytes, NOT_A_LOG_FILE, error.to_string()),
+        let rows = self.events.rows();
+        let parsed = contained(|| self.parse(candidate, bytes, &mut entry));
+        let outcome = match parsed {
+            Ok(Ok((file, appended))) => self.take(entry, &file, &appended),
+            Ok(Err((code, detail))) => self.set_aside(entry, bytes, code, detail),
+            Err(panicked) => {
+                let events = std::mem::take(&mut self.events);
+                let kept = events.memory();
+                if rows > 0 {
+                    self.batch.events.push(events.salvage(rows));
+                    self.kept_bytes += kept;
                 }
+                error!(log_file = entry.log_file, detail = panicked, "the reader panicked: please report it");
+                self.set_aside(entry, bytes, READER_PANICKED, panicked)
             }
-            Err(error) => self.set_aside(entry, bytes, error.code(), error.to_string()),
         };
         self.progress.done(candidate.size);
         outcome
+    }
+
+    /// Appends a log file's records, or says why not: a short code, and in words.
+    fn parse(
+        &mut self,
+        candidate: &Candidate,
+        bytes: &[u8],
+        entry: &mut LogFileEntry,
+    ) -> Result<(LogFile, Appended), (&'static str, String)> {
+        let file = LogFile::read(bytes, &self.limits).map_err(|error| (error.code(), error.to_string()))?;
+        entry.uncompressed_size = Some(file.bytes.len() as u64);
+        entry.sha256 = Some(hex::encode(&file.sha256));
+        let appended = self.events.append(&file, &origin(candidate));
+        let appended = appended.map_err(|error| (NOT_A_LOG_FILE, error.to_string()))?;
+        failpoint::panic_at(failpoint::PANIC_IN_READER);
+        Ok((file, appended))
     }
 
     fn take(&mut self, mut entry: LogFileEntry, file: &LogFile, appended: &Appended) -> Outcome {
@@ -360,9 +387,19 @@ impl<T> Loader<T> {
         if done.is_empty() && turn.is_none() {
             return Ok(());
         }
-        let staged = if done.is_empty() { Ok(None) } else { self.stage().map(Some) };
+        let staged = if done.is_empty() { Ok(None) } else { self.stage_contained().map(Some) };
         // The committer is gone only after an error of its own, which is told first.
         loaded.blocking_send(Loaded { staged, done, turn }).ok().context("an earlier commit failed")
+    }
+
+    /// A batch that makes the writer panic is one that was not written: whoever has its tickets knows what
+    /// to do.
+    fn stage_contained(&mut self) -> Result<Staged> {
+        let staged = contained(|| self.stage());
+        staged.unwrap_or_else(|panicked| {
+            self.events = EventBuilder::new();
+            Err(anyhow!("the writer panicked, please report it: {panicked}"))
+        })
     }
 
     fn stage(&mut self) -> Result<Staged> {

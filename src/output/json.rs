@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn lines_are_whole_objects() {
         let text = output(SQL, Format::Ndjson).await;
-        let resource = r#"{"arn":"x","accountid":null,"type":null,"arnprefix":null}"#;
+        let resource = r#"{"arn":"x","accountid":null,"type":null}"#;
         let expected = format!(
             "{{\"eventname\":\"a\\u001b\\u009b\\u202e\\udb40\\udc41é\\n\",\"event_time\":\"2026-01-05T13:51:00.250Z\",\
              \"event_date\":\"2026-01-05\",\"resources\":[{resource}],\"x\":1.5,\"y\":true}}\n\

@@ -59,7 +59,23 @@ const MEMBERS: &[&[&str]] = &[
 
 /// The function by that name.
 pub(super) fn narrow() -> ScalarUDF {
-    ScalarUDF::from(Narrow { signature: Signature::any(1, Volatility::Immutable) })
+    ScalarUDF::from(Narrow { name: NARROW, signature: Signature::any(1, Volatility::Immutable) })
+}
+
+/// The members of a resource in the order of CloudTrail Lake's schema: published queries unnest by place.
+const LAKE_RESOURCE: &[&str] = &["accountid", "type", "arn", "arnprefix"];
+
+/// The function that puts the members of resources into Lake's order.
+pub(super) fn lake_resources() -> ScalarUDF {
+    ScalarUDF::from(Narrow { name: "$lake_resources", signature: Signature::any(1, Volatility::Immutable) })
+}
+
+/// Which members a struct is to have, in their order; none where it is no struct of ours.
+type Members = fn(&Fields) -> Option<&'static [&'static str]>;
+
+fn members_in_lake(fields: &Fields) -> Option<&'static [&'static str]> {
+    let has = |name: &&str| fields.iter().any(|field| field.name() == *name);
+    (fields.len() == LAKE_RESOURCE.len() && LAKE_RESOURCE.iter().all(has)).then_some(LAKE_RESOURCE)
 }
 
 /// The members of a struct that the definition has, or none where it is no struct of ours.
@@ -76,29 +92,33 @@ fn members(fields: &Fields) -> Option<&'static [&'static str]> {
 
 /// The type without the members that the definition does not have.
 pub(super) fn narrowed(data_type: &DataType) -> DataType {
+    shaped(data_type, members)
+}
+
+fn shaped(data_type: &DataType, members: Members) -> DataType {
     match data_type {
         DataType::Struct(fields) => match members(fields) {
-            Some(members) => {
-                DataType::Struct(members.iter().filter_map(|name| narrowed_field(fields, name)).collect())
-            }
+            Some(wanted) => DataType::Struct(
+                wanted.iter().filter_map(|name| shaped_field(fields, name, members)).collect(),
+            ),
             None => data_type.clone(),
         },
-        DataType::List(element) => DataType::List(narrowed_element(element)),
+        DataType::List(element) => DataType::List(shaped_element(element, members)),
         other => other.clone(),
     }
 }
 
-fn narrowed_field(fields: &Fields, name: &str) -> Option<FieldRef> {
-    fields.iter().find(|field| field.name() == name).map(narrowed_element)
+fn shaped_field(fields: &Fields, name: &str, members: Members) -> Option<FieldRef> {
+    fields.iter().find(|field| field.name() == name).map(|field| shaped_element(field, members))
 }
 
-fn narrowed_element(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), narrowed(field.data_type()), field.is_nullable()))
+fn shaped_element(field: &FieldRef, members: Members) -> FieldRef {
+    Arc::new(Field::new(field.name(), shaped(field.data_type(), members), field.is_nullable()))
 }
 
 /// The same rows without those members; nothing is copied.
-fn narrow_array(array: &ArrayRef) -> Result<ArrayRef> {
-    let data_type = narrowed(array.data_type());
+fn shape(array: &ArrayRef, members: Members) -> Result<ArrayRef> {
+    let data_type = shaped(array.data_type(), members);
     if data_type == *array.data_type() {
         return Ok(Arc::clone(array));
     }
@@ -108,7 +128,7 @@ fn narrow_array(array: &ArrayRef) -> Result<ArrayRef> {
             let columns = fields
                 .iter()
                 .map(|field| match whole.column_by_name(field.name()) {
-                    Some(column) => narrow_array(column),
+                    Some(column) => shape(column, members),
                     None => exec_err!("a struct without its member {}", field.name()),
                 })
                 .collect::<Result<Vec<_>>>()?;
@@ -116,7 +136,7 @@ fn narrow_array(array: &ArrayRef) -> Result<ArrayRef> {
         }
         (DataType::List(element), DataType::List(_)) => {
             let whole = array.as_list::<i32>();
-            let values = narrow_array(whole.values())?;
+            let values = shape(whole.values(), members)?;
             let list = ListArray::try_new(
                 Arc::clone(element),
                 whole.offsets().clone(),
@@ -131,12 +151,19 @@ fn narrow_array(array: &ArrayRef) -> Result<ArrayRef> {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Narrow {
+    name: &'static str,
     signature: Signature,
+}
+
+impl Narrow {
+    fn members(&self) -> Members {
+        if self.name == NARROW { members } else { members_in_lake }
+    }
 }
 
 impl ScalarUDFImpl for Narrow {
     fn name(&self) -> &'static str {
-        NARROW
+        self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -144,12 +171,12 @@ impl ScalarUDFImpl for Narrow {
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        Ok(args.first().map_or(DataType::Null, narrowed))
+        Ok(args.first().map_or(DataType::Null, |given| shaped(given, self.members())))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(whole) = args.args.first() else { return exec_err!("one argument") };
-        Ok(ColumnarValue::Array(narrow_array(&whole.to_array(args.number_rows)?)?))
+        Ok(ColumnarValue::Array(shape(&whole.to_array(args.number_rows)?, self.members())?))
     }
 }
 
@@ -186,7 +213,7 @@ mod tests {
     fn rows_lose_nothing_else() {
         let batch =
             events(&[json!({"resources": [{"arn": "a", "arnprefix": "p"}, {"arn": "b"}]}), json!({})]);
-        let narrow = narrow_array(batch.column_by_name("resources").unwrap()).unwrap();
+        let narrow = shape(batch.column_by_name("resources").unwrap(), members).unwrap();
         let rows = narrow.as_list::<i32>();
         assert!(rows.is_null(1));
         assert_eq!(rows.value(0).as_struct().num_columns(), 3);

@@ -13,8 +13,12 @@ use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{Result, plan_datafusion_err};
 use datafusion::datasource::ViewTable;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{Expr, Query, Value, ValueWithSpan, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Value, ValueWithSpan, Visit,
+    Visitor,
+};
 
+use super::dialect::{CAST, TRY_CAST};
 use super::lake_view::{CLOUDTRAIL_LAKE, cloudtrail_lake};
 use super::prune::Pruned;
 use super::time::TimeRange;
@@ -137,6 +141,7 @@ impl Visitor for Dates {
             Expr::InList { expr, list, .. } => self.compare(expr, list),
             Expr::Between { expr, low, high, .. } => self.compare(expr, [&**low, &**high]),
             Expr::Like { expr, pattern, .. } => self.compare(expr, [&**pattern]),
+            Expr::Function(function) => self.read(function),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -145,14 +150,7 @@ impl Visitor for Dates {
 
 impl Dates {
     fn compare<'e>(&mut self, column: &Expr, with: impl IntoIterator<Item = &'e Expr>) {
-        let ident = match column {
-            Expr::Identifier(ident) => Some(ident),
-            Expr::CompoundIdentifier(idents) => idents.last(),
-            _ => None,
-        };
-        let Some(name) = ident.map(|ident| ident.value.to_lowercase()).filter(|name| is_date(name)) else {
-            return;
-        };
+        let Some(name) = date_column(column) else { return };
         let mut forms = Forms(None);
         for expr in with {
             let _ = Visit::visit(expr, &mut forms);
@@ -161,6 +159,51 @@ impl Dates {
             self.forms.entry(name).or_insert(form);
         }
     }
+}
+
+impl Dates {
+    /// What a function reads a date by: `date_parse(dt, '%Y/%m/%d')`, `CAST(dt AS date)`.
+    fn read(&mut self, function: &Function) {
+        let args = arguments(function);
+        let [column, others @ ..] = args.as_slice() else { return };
+        self.compare(column, others.iter().copied());
+        let iso = match function.name.to_string().trim_matches('"').to_lowercase().as_str() {
+            "date" | "from_iso8601_date" | "from_iso8601_timestamp" => true,
+            CAST | TRY_CAST => others.iter().any(|data_type| {
+                let data_type = data_type.to_string().to_lowercase();
+                ["'date", "'timestamp"].iter().any(|time| data_type.starts_with(time))
+            }),
+            _ => false,
+        };
+        if let Some(name) = date_column(column).filter(|_| iso) {
+            self.forms.entry(name).or_insert(Form::Dashes);
+        }
+    }
+}
+
+/// The date that an expression is, or is the beginning of: `dt`, `substr(dt, 1, 7)`.
+fn date_column(expr: &Expr) -> Option<String> {
+    let ident = match expr {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(idents) => idents.last()?,
+        Expr::Substring { expr, .. } => return date_column(expr),
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            let first = arguments(function).first().copied()?;
+            return if name.starts_with("substr") { date_column(first) } else { None };
+        }
+        _ => return None,
+    };
+    Some(ident.value.to_lowercase()).filter(|name| is_date(name))
+}
+
+fn arguments(function: &Function) -> Vec<&Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let value = |argument| match argument {
+        &FunctionArg::Unnamed(FunctionArgExpr::Expr(ref expr)) => Some(expr),
+        _ => None,
+    };
+    list.args.iter().filter_map(value).collect()
 }
 
 /// Finds the first text that has the form of a date, or is a pattern of one.

@@ -106,6 +106,7 @@ fn made(name: &str) -> Result<Expr> {
         | "edgedevicedetails"
         | "insightdetails" => json_map::json_map(column(name)),
         "addendum" => addendum::addendum_map(column(name)),
+        "resources" => super::ddl::lake_resources().call(vec![column(name)]),
         "annotation" => json_member(column(UNMAPPED), "annotation", false),
         "eventjson" => event_json::event_json(column),
         "eventjsonchecksum" | "insightsource" => lit(ScalarValue::Utf8(None)),

@@ -84,7 +84,7 @@ const SHOWN_PARTITIONS: [(&str, Part); 6] = [
 /// The partition columns of other definitions. Of dates, publications have both 2026/01/05 and
 /// 2026-01-05 under one name: the form here is the commoner one, and a statement that compares the column
 /// with another form gets that ([`super::faces`]).
-const OTHER_PARTITIONS: [(&str, Part); 13] = [
+const OTHER_PARTITIONS: [(&str, Part); 14] = [
     ("accountid", Part::Account),
     ("account_id", Part::Account),
     ("account_partition", Part::Account),
@@ -95,9 +95,10 @@ const OTHER_PARTITIONS: [(&str, Part); 13] = [
     ("dt", Part::Date(Form::Slashes)),
     ("date_partition", Part::Date(Form::Slashes)),
     ("partition_date", Part::Date(Form::Slashes)),
-    ("p_date", Part::Date(Form::Dashes)),
+    ("eventdate", Part::Date(Form::Slashes)),
+    ("log_date", Part::Date(Form::Slashes)),
+    ("p_date", Part::Date(Form::Slashes)),
     ("ingest_date", Part::Date(Form::Dashes)),
-    ("log_date", Part::Date(Form::Dashes)),
 ];
 
 /// Trino's name for the object that a row comes from.

@@ -27,6 +27,10 @@ pub struct S3Options {
     pub profile: Option<String>,
     /// Roles that read certain buckets.
     pub roles: Vec<BucketRole>,
+    /// The role that reads the others.
+    pub role_arn: Option<String>,
+    /// The external id that it asks for.
+    pub external_id: Option<String>,
     /// Whether the bucket stands in the path and not in the host name; by default with another
     /// endpoint only.
     pub path_style: Option<bool>,
@@ -110,9 +114,13 @@ impl Buckets {
 
     async fn builder(&self, bucket: &str) -> Builder {
         let config = self.config().await;
-        let role = self.options.roles.iter().find(|role| role.bucket == bucket);
-        let assumed = match role {
-            Some(role) => Some(aws::assume(config, &role.role_arn, role.external_id.as_deref()).await),
+        let S3Options { roles, role_arn, external_id, .. } = &self.options;
+        let (role_arn, external_id) = match roles.iter().find(|role| role.bucket == bucket) {
+            Some(role) => (Some(&role.role_arn), &role.external_id),
+            None => (role_arn.as_ref(), external_id),
+        };
+        let assumed = match role_arn {
+            Some(role_arn) => Some(aws::assume(config, role_arn, external_id.as_deref()).await),
             None => None,
         };
         // Stores of one's own rarely answer to bucket names in the host name.

@@ -33,6 +33,8 @@ struct Shared {
     buckets: Mutex<HashMap<String, bucket::Bucket>>,
     faults: Mutex<Faults>,
     requests: Mutex<HashMap<String, u64>>,
+    /// Roles that may be assumed, and the external id that each asks for.
+    external_ids: Mutex<HashMap<String, String>>,
 }
 
 impl FakeAws {
@@ -93,6 +95,11 @@ impl FakeAws {
 
     pub(crate) fn put(&self, bucket: &str, key: &str, bytes: Vec<u8>) {
         self.with_bucket(bucket, |bucket| bucket.put(key, StoredObject { bytes, ..StoredObject::default() }));
+    }
+
+    /// Lets whoever knows the external id assume a role.
+    pub(crate) fn create_role(&self, name: &str, external_id: &str) {
+        self.shared.external_ids.lock().unwrap().insert(name.to_owned(), external_id.to_owned());
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {

@@ -113,6 +113,7 @@ async fn a_bucket_is_read_by_its_own_role_with_an_external_id() {
         aws.put(bucket, "a", b"x".to_vec());
     }
     aws.with_bucket("logs", |bucket| bucket.role = Some("log-reader".to_owned()));
+    aws.create_role("log-reader", "our-secret");
     let error = s3(&aws).await.fetch(&object("a"), 9).await.unwrap_err();
     assert!(matches!(error, FetchError::AccessDenied(_)), "{error}");
     let config = aws.config().await;

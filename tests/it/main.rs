@@ -33,6 +33,7 @@ mod slt;
 mod soak;
 mod sql;
 mod sql_names;
+mod stand_in;
 mod status;
 mod support;
 mod validate_logs;

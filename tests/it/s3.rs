@@ -45,7 +45,7 @@ fn a_bucket_of_many_objects_and_an_odd_prefix_is_ingested_once() {
     let again = trailq(&["ingest", "--lake", &folder.lake(), "s3://many"]).expect(0);
     assert_eq!((again.summary("already in the lake"), again.summary("new in the lake")), (1030, 0));
     let sql = "SELECT count(DISTINCT eventid) AS n FROM cloudtrail_logs
-               WHERE log_file LIKE 's3://many/my logs/ünï + \\%2F/AWSLogs/111122223333/CloudTrail/%'";
+               WHERE log_file LIKE 's3://many/my logs/ünï + \\%2F/AWSLogs/111122223333/CloudTrail/%' ESCAPE '\\'";
     assert_eq!(number_in(&rows(&folder.lake(), sql)), 1030);
     let ledger = "SELECT count(*) AS n FROM log_files WHERE bucket = 'many' AND length(etag) = 32";
     assert_eq!(number_in(&rows(&folder.lake(), ledger)), 1030);

@@ -21,6 +21,7 @@ use fastrand::Rng;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use trailq::daemon::{Daemon, Options};
 use trailq::lake::Lake;
 use trailq::metrics::{Health, Metrics, Totals};
@@ -104,6 +105,7 @@ async fn simulate(seed: u64, vanishing: u64) -> Result<()> {
     };
     let visibility = Duration::from_millis(rng.u64(100..400));
     let world = Arc::new(World::new(seed, &source, badness, visibility));
+    let _clock = AbortOnDropHandle::new(tokio::spawn(world.clone().keep_time()));
     let folder = tempfile::tempdir()?;
     let lake = folder.path().join("lake").to_str().context("a path")?.to_owned();
     let mut daemons = Daemons { world: world.clone(), lake: lake.clone(), visibility, running: Vec::new() };

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::config::{Bucket, Queue};
+use crate::commands::aws::Aws;
+use crate::config::Queue;
 use crate::daemon::{Options, limits_within};
 use crate::queue::SqsOptions;
-use crate::store::{BucketRole, S3Options};
-use groups::{Aws, Batches, Integrity, LogFormat, Messages, Operation, Places};
+use crate::store::S3Options;
+use groups::{Batches, Integrity, LogFormat, Messages, Operation, Places};
 
 /// Follow the bucket: take log files into the lake as S3 announces them
 ///
@@ -123,22 +124,7 @@ impl Args {
 
     /// How the buckets are reached.
     pub(super) fn store(&self) -> S3Options {
-        let role = |bucket: &Bucket| {
-            let own = bucket.role_arn.is_some();
-            Some(BucketRole {
-                bucket: bucket.name.clone(),
-                role_arn: bucket.role_arn.clone().or_else(|| self.aws.role_arn.clone())?,
-                external_id: if own { bucket.external_id.clone() } else { self.aws.external_id.clone() },
-            })
-        };
-        S3Options {
-            endpoint_url: self.aws.endpoint.clone(),
-            region: self.aws.region.clone(),
-            profile: self.aws.profile.clone(),
-            roles: self.places.bucket.iter().filter_map(role).collect(),
-            path_style: self.aws.path_style,
-            ..S3Options::default()
-        }
+        self.aws.store(&self.places.bucket)
     }
 
     /// Where the metrics page is served, if it is.

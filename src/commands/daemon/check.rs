@@ -9,7 +9,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::Args;
 use crate::cloudtrail::{CloudTrail, Connect};
-use crate::config::{Effective, Setting};
+use crate::config::{Effective, Setting, split_at_commas};
 use crate::integrity::Keys;
 use crate::lake::Lake;
 use crate::output::escape;
@@ -76,8 +76,8 @@ fn told(setting: &Setting) -> String {
         if SECRET.contains(&setting.name.as_str()) {
             return "(set)".to_owned();
         }
-        let parts = value.split(',').map(|part| match part.split_once('=') {
-            Some(("external_id", _)) => "external_id=(set)",
+        let parts = split_at_commas(value).into_iter().map(|part| match part.split_once('=') {
+            Some(("external_id", _)) => "external_id=(set)".to_owned(),
             _ => part,
         });
         escape(&parts.collect::<Vec<_>>().join(","), true).into_owned()

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
 use super::{Place, Which, counted, named, pieces, summary};
+use crate::commands::aws::Aws;
+use crate::config::Bucket;
 use crate::lake::{Lake, Quarantined};
 use crate::log_file::Limits;
 use crate::output::escape;
@@ -25,6 +28,7 @@ Examples:
   trailq quarantine replay 3f2a
   trailq quarantine replay --all --dry-run
   trailq quarantine replay --reason missing --refetch
+  trailq quarantine replay --reason missing --refetch --config /etc/trailq/trailq.toml
   trailq quarantine replay --reason decompression_bomb --max-uncompressed-size 2048 --max-ratio 2000")]
 pub(super) struct Args {
     /// Ids, or as much of them as no others begin with
@@ -52,6 +56,14 @@ pub(super) struct Args {
     max_ratio: u64,
     #[command(flatten)]
     place: Place,
+    /// A TOML file of settings, that of the daemon: it says where the lake is and how buckets are reached
+    #[arg(long, value_name = "FILE", env = "TRAILQ_CONFIG")]
+    config: Option<PathBuf>,
+    /// How a bucket is reached for --refetch, as `name=NAME,role_arn=ARN,external_id=ID` (repeatable)
+    #[arg(long, value_name = "BUCKET", env = "TRAILQ_BUCKET", value_delimiter = ' ')]
+    bucket: Vec<Bucket>,
+    #[command(flatten)]
+    aws: Aws,
 }
 
 /// Leave pieces outside for good
@@ -83,8 +95,8 @@ impl Args {
         let lake = if self.dry_run { self.place.read().await? } else { self.place.write().await? };
         let chosen = chosen(&lake, &self.id, &self.which).await?;
         let ids: Vec<String> = chosen.into_iter().map(|piece| piece.id).collect();
-        let options =
-            Options { limits: self.limits(), refetch: self.refetch.then(S3::new), dry_run: self.dry_run };
+        let refetch = self.refetch.then(|| S3::with_options(self.aws.store(&self.bucket)));
+        let options = Options { limits: self.limits(), refetch, dry_run: self.dry_run };
         let replayed = Box::pin(quarantine::replay(&lake, &ids, &options)).await?;
         io::stdout().write_all(self.told(&replayed).as_bytes()).context("writing the outcome")?;
         let left = replayed.failed.len() as u64 + replayed.quarantined;

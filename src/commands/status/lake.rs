@@ -95,7 +95,7 @@ async fn gaps(session: &Session, since: String, status: &mut LakeStatus) -> Resu
     // A gap that may still be filled is none yet.
     let sql = format!(
         "SELECT count(*) AS gaps, coalesce(sum(hours), 0) AS hours FROM integrity_gaps
-         WHERE why <> 'not_yet' AND (end_time IS NULL OR end_time >= TIMESTAMP '{since}T00:00:00Z')"
+         WHERE why <> 'not_yet' AND (end_time IS NULL OR end_time >= TIMESTAMP '{since} 00:00:00 UTC')"
     );
     let row = first_row(session, &sql).await?;
     (status.gaps, status.gap_hours) = (number(&row, "gaps"), number(&row, "hours"));

@@ -66,6 +66,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         let span = expr.span();
         let taken = std::mem::replace(expr, Expr::Value(Value::Null.into()));
+        let taken = self.array_in_lambda(taken, span);
         match rewrite_one(taken, span).map(|expr| self.member_of_parameter(expr)) {
             Ok(rewritten) => {
                 *expr = rewritten;
@@ -87,6 +88,14 @@ impl Rewriter<'_> {
         let mut idents = idents.into_iter();
         let root = idents.next().map_or_else(|| Expr::Value(Value::Null.into()), Expr::Identifier);
         idents.fold(root, |owner, member| field(owner, &member))
+    }
+
+    /// `ARRAY[x]` as a call: the planner forgets a lambda's parameters inside of the literal.
+    fn array_in_lambda(&self, expr: Expr, span: Span) -> Expr {
+        match expr {
+            Expr::Array(array) if !self.parameters.is_empty() => call("make_array", array.elem, span),
+            other => other,
+        }
     }
 
     fn fail(&self, message: &str, span: Span) -> ControlFlow<Box<SqlError>> {

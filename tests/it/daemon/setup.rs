@@ -91,9 +91,16 @@ impl Trail {
 
     /// Messages that wait, and messages in somebody's hands.
     pub(super) async fn messages(&self, queue_url: &str) -> (u64, u64) {
-        let waiting = self.attribute(queue_url, QueueAttributeName::ApproximateNumberOfMessages).await;
-        let held = self.attribute(queue_url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await;
-        (waiting.parse().unwrap(), held.parse().unwrap())
+        // Asked for at once: a message that comes back meanwhile would be neither, else.
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let asked = self.sqs.get_queue_attributes().queue_url(queue_url);
+        let asked = asked.set_attribute_names(Some(names.to_vec()));
+        let attributes = asked.send().await.unwrap().attributes.unwrap();
+        let [waiting, held] = names.map(|name| attributes[&name].parse().unwrap());
+        (waiting, held)
     }
 
     /// Waits until nothing is on the queue and in nobody's hands.
@@ -107,9 +114,16 @@ impl Trail {
 
     /// The daemon with quick settings, and those that a test adds.
     pub(super) fn daemon(&self, more: &[&str]) -> Running {
+        self.daemon_with(more, &[])
+    }
+
+    /// The same, with environment variables.
+    pub(super) fn daemon_with(&self, more: &[&str], variables: &[(&str, &str)]) -> Running {
         let lake = self.folder.lake();
         let places = ["--queue-url", &self.queue_url, "--bucket", &self.bucket, "--lake", &lake];
-        Running::start(aws::command(&[&["daemon"][..], &places, more].concat()), &self.folder)
+        let mut command = aws::command(&[&["daemon"][..], &places, more].concat());
+        command.envs(variables.iter().copied());
+        Running::start(command, &self.folder)
     }
 
     pub(super) fn lake(&self) -> String {

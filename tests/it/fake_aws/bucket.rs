@@ -113,20 +113,54 @@ fn list(bucket: &Bucket, request: &Request) -> Response {
     }
     let query = |name: &str| request.query.get(name).map_or("", String::as_str);
     let (prefix, after) = (query("prefix"), query("continuation-token"));
+    if query("delimiter") == "/" {
+        return list_level(bucket, prefix);
+    }
     let found = bucket.objects.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
     let mut keys: Vec<_> = found.take(1001).collect();
     let more = keys.len() > 1000;
     keys.truncate(1000);
     let mut body = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult>");
     for (key, object) in &keys {
-        let key = key.replace('&', "&amp;").replace('<', "&lt;");
-        write!(body, "<Contents><Key>{key}</Key><Size>{}</Size></Contents>", object.bytes.len()).unwrap();
+        body.push_str(&contents(key, object));
     }
     if let Some((last, _)) = keys.last().filter(|_| more) {
         write!(body, "<NextContinuationToken>{last}</NextContinuationToken>").unwrap();
     }
     write!(body, "<IsTruncated>{more}</IsTruncated></ListBucketResult>").unwrap();
     Response::new(200, body)
+}
+
+/// One level of the keys, all in one page.
+fn list_level(bucket: &Bucket, prefix: &str) -> Response {
+    let mut body = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult>");
+    let mut last = String::new();
+    for (key, object) in
+        bucket.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix))
+    {
+        match key[prefix.len()..].split_once('/') {
+            None => body.push_str(&contents(key, object)),
+            Some((folder, _)) if last != folder => {
+                folder.clone_into(&mut last);
+                write!(
+                    body,
+                    "<CommonPrefixes><Prefix>{}/</Prefix></CommonPrefixes>",
+                    escaped(&format!("{prefix}{folder}"))
+                )
+                .unwrap();
+            }
+            Some(_) => {}
+        }
+    }
+    Response::new(200, body + "<IsTruncated>false</IsTruncated></ListBucketResult>")
+}
+
+fn contents(key: &str, object: &StoredObject) -> String {
+    format!("<Contents><Key>{}</Key><Size>{}</Size></Contents>", escaped(key), object.bytes.len())
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response {

@@ -83,7 +83,7 @@ fn answer(request: &Request, shared: &Shared) -> Option<Response> {
     let response = if let Some(target) = request.header("x-amz-target") {
         sqs::answer(target.rsplit('.').next().unwrap_or_default(), request, shared)
     } else if request.method == "POST" && request.path == "/" {
-        sts::answer(request)
+        sts::answer(request, shared)
     } else {
         bucket::answer(request, shared)
     };

@@ -8,11 +8,14 @@ pub(crate) struct FakeQueue {
     pub(crate) visibility_timeout: Duration,
     /// Messages received more often than this become dead letters.
     pub(crate) max_receive_count: Option<u32>,
+    /// The role that may use it, and nobody else.
+    pub(crate) role: Option<String>,
     messages: HashMap<u64, Stored>,
     /// By the time from which on they may be received.
     order: BTreeSet<(Instant, u64)>,
     next_id: u64,
     ahead: Duration,
+    behind: Duration,
     pub(crate) dead: Vec<String>,
     pub(crate) deleted: Vec<u64>,
     pub(crate) stats: Stats,
@@ -53,10 +56,12 @@ impl FakeQueue {
         FakeQueue {
             visibility_timeout,
             max_receive_count: None,
+            role: None,
             messages: HashMap::new(),
             order: BTreeSet::new(),
             next_id: 1,
             ahead: Duration::ZERO,
+            behind: Duration::ZERO,
             dead: Vec::new(),
             deleted: Vec::new(),
             stats: Stats::default(),
@@ -64,7 +69,12 @@ impl FakeQueue {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::now() + self.ahead
+        Instant::now() + self.ahead - self.behind
+    }
+
+    /// Stops the queue's clock for a time that is over: nobody got to do anything in it.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.behind += time;
     }
 
     /// Puts the queue's clock forward.

@@ -24,8 +24,12 @@ pub(super) fn answer(action: &str, request: &Request, shared: &Shared) -> Respon
             return error(500, "InternalError", "on purpose");
         }
     }
-    if !shared.queues.lock().unwrap().contains_key(name) {
+    let Some(role) = shared.queues.lock().unwrap().get(name).map(|queue| queue.role.clone()) else {
         return error(400, "QueueDoesNotExist", "The specified queue does not exist.");
+    };
+    let asks = request.signed_by().map_or("", |(access_key, _)| access_key);
+    if role.is_some_and(|role| role != asks) {
+        return error(403, "AccessDeniedException", "no policy allows it");
     }
     match action {
         "ReceiveMessage" => receive(name, &input, shared),

@@ -1,12 +1,13 @@
 //! Roles: whoever gives the right external id becomes them. The access key tells which.
 
+use super::Shared;
 use super::http::{Request, Response};
 
-pub(super) fn answer(request: &Request) -> Response {
+pub(super) fn answer(request: &Request, shared: &Shared) -> Response {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let role = field("RoleArn").rsplit('/').next().unwrap_or_default();
-    if field("ExternalId") != "our-secret" {
+    if shared.external_ids.lock().unwrap().get(role).is_none_or(|wanted| field("ExternalId") != wanted) {
         let body = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>\
                     <Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>";
         return Response::new(403, body);

@@ -263,7 +263,7 @@ fn validate_logs_looks_at_every_file_of_the_copy_and_finds_nothing_wrong() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn validate_logs_notices_any_changed_bit(

@@ -36,35 +36,6 @@ pub(in crate::commands::daemon) struct Places {
     pub(in crate::commands::daemon) ignore_older: Option<Duration>,
 }
 
-// How AWS is reached.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "AWS")]
-pub(in crate::commands::daemon) struct Aws {
-    /// The profile of the AWS configuration files
-    #[arg(long, value_name = "NAME", env = "TRAILQ_PROFILE")]
-    pub(in crate::commands::daemon) profile: Option<String>,
-
-    /// The region to start from; queues' and buckets' own regions are found out
-    #[arg(long, value_name = "REGION", env = "TRAILQ_REGION")]
-    pub(in crate::commands::daemon) region: Option<String>,
-
-    /// A role to be assumed for queues and buckets that do not name one themselves
-    #[arg(long, value_name = "ARN", env = "TRAILQ_ROLE_ARN")]
-    pub(in crate::commands::daemon) role_arn: Option<String>,
-
-    /// The external id that the role asks for
-    #[arg(long, value_name = "ID", env = "TRAILQ_EXTERNAL_ID", requires = "role_arn")]
-    pub(in crate::commands::daemon) external_id: Option<String>,
-
-    /// The endpoint of a store and queue of your own that speak the protocols of S3 and SQS
-    #[arg(long, value_name = "URL", env = "TRAILQ_ENDPOINT")]
-    pub(in crate::commands::daemon) endpoint: Option<String>,
-
-    /// Name buckets in the path, not in the host name [default: with another endpoint only]
-    #[arg(long, value_name = "BOOL", env = "TRAILQ_PATH_STYLE", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
-    pub(in crate::commands::daemon) path_style: Option<bool>,
-}
-
 // How messages are treated.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Queue")]
