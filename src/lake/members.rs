@@ -160,10 +160,9 @@ fn in_bounds(group: &RowGroupMetaData, path: &[String], fit: impl Fn(&[u8], &[u8
     let Some(leaf) = leaf_of(group, path) else { return true };
     let column = group.column(leaf);
     match column.statistics() {
-        // Old writers ordered bytes as signed numbers.
-        Some(statistics) if statistics.is_min_max_deprecated() => true,
-        Some(Statistics::ByteArray(values)) => match (values.min_opt(), values.max_opt()) {
-            (Some(min), Some(max)) => fit(min.data(), max.data()),
+        Some(statistics @ Statistics::ByteArray(values)) => match (values.min_opt(), values.max_opt()) {
+            // Old writers ordered bytes as signed numbers.
+            (Some(min), Some(max)) => statistics.is_min_max_deprecated() || fit(min.data(), max.data()),
             _ => values.null_count_opt().is_none_or(|nulls| i64::try_from(nulls) != Ok(column.num_values())),
         },
         _ => true,

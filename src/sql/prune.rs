@@ -25,6 +25,8 @@ use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, TableProvide
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 
+use crate::event::schema::EVENT_TIME;
+
 mod dates;
 #[cfg(test)]
 mod tests;
@@ -108,9 +110,15 @@ fn implied(filters: &[Expr], schema: &SchemaRef, state: &dyn Session) -> Result<
     let context = Context { schema: DFSchema::try_from(schema.clone())?, state };
     let mut found: Vec<Implied> = dates::implied(filters, &context).into_iter().collect();
     let of_each = filters.iter().filter_map(|filter| of_condition(filter, &context));
-    found.extend(of_each.map(|expr| Implied { expr, of_rows: true }));
+    found.extend(of_each.map(|expr| Implied { of_rows: is_of_time(&expr), expr }));
     found.retain(|implied| !filters.contains(&implied.expr));
     Ok(found)
+}
+
+/// Rows are sorted by time, so that pages and rows differ by it. Of other columns, what is implied tells
+/// files and row groups apart; to ask it of each row besides the condition itself would cost more than it saves.
+fn is_of_time(expr: &Expr) -> bool {
+    expr.column_refs().iter().all(|column| [EVENT_TIME, "eventtime"].contains(&column.name.as_str()))
 }
 
 /// What is needed to ask an expression about values.
