@@ -122,6 +122,7 @@ fn members_of_structs_skip_row_groups() {
         ("useridentity.arn = 'arn:aws:iam::111122220005:user/u'", "statistics", 29),
         ("useridentity.arn LIKE 'arn:aws:iam::111122220005:%'", "statistics", 29),
         ("lower(useridentity.type) = 'root'", "statistics", 30),
+        ("useridentity.invokedby IS NOT NULL", "statistics", 30),
         ("useridentity.type = 'IAMUser'", "statistics", 0),
     ];
     for table in ["cloudtrail_logs", "cloudtrail_lake"] {
