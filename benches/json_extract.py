@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DUCKDB = "import duckdb, json, sys; files, threads, sql = json.load(sys.stdin); duckdb.execute(f'SET threads = {threads}'); print(json.dumps(duckdb.execute(sql, [files]).fetchall()))"
+DUCKDB = "import duckdb, json, sys; files, threads, sql = json.load(sys.stdin); duckdb.execute(f'SET threads = {threads}'); duckdb.execute('SET enable_progress_bar = false'); print(json.dumps(duckdb.execute(sql, [files]).fetchall()))"
 
 # A member that comes early, one that is nested, one in an array, one that is nowhere, and four of one text.
 QUESTIONS = {
