@@ -64,6 +64,32 @@ impl Span {
     }
 }
 
+/// A key that is looked for, made ready to be told from others by its first eight bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Name {
+    text: &'static str,
+    /// Its first eight bytes, the first one lowest; zeros where it has fewer.
+    head: u64,
+    /// Which bits of `head` are its own.
+    mask: u64,
+}
+
+impl Name {
+    /// A name without quotes, backslashes or control characters.
+    pub fn new(text: &'static str) -> Self {
+        let (mut head, mut mask) = ([0; 8], [0; 8]);
+        for (place, &byte) in text.as_bytes().iter().take(8).enumerate() {
+            (head[place], mask[place]) = (byte, 0xFF);
+        }
+        Name { text, head: u64::from_le_bytes(head), mask: u64::from_le_bytes(mask) }
+    }
+
+    /// The name.
+    pub fn text(&self) -> &'static str {
+        self.text
+    }
+}
+
 /// A place in a JSON text that moves forward.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
@@ -113,8 +139,14 @@ impl<'a> Cursor<'a> {
     /// `first` is whether no member has been read yet.
     #[inline]
     pub fn key(&mut self, first: bool) -> Result<Option<Span>, Invalid> {
+        if self.member(first)? { self.any_key().map(Some) } else { Ok(None) }
+    }
+
+    /// Moves to an object's next key, and stands on its quote. `false` at the closing brace, which is passed.
+    #[inline]
+    pub fn member(&mut self, first: bool) -> Result<bool, Invalid> {
         if self.take(b'}') {
-            return Ok(None);
+            return Ok(false);
         }
         if !first {
             self.expect(b',', "expected , or }")?;
@@ -122,9 +154,38 @@ impl<'a> Cursor<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.invalid("expected a key"));
         }
+        Ok(true)
+    }
+
+    /// Passes the key that the cursor stands on, and its colon.
+    #[inline]
+    pub fn any_key(&mut self) -> Result<Span, Invalid> {
         let key = self.string()?;
         self.expect(b':', "expected :")?;
-        Ok(Some(key))
+        Ok(key)
+    }
+
+    /// Whether the key that the cursor stands on is `name`, written without escapes. It passes nothing.
+    #[inline]
+    pub fn is_at_key(&self, name: &Name) -> bool {
+        let inside = self.at + 1;
+        let end = inside + name.text.len();
+        if let Some(word) = self.bytes.get(inside..).and_then(|rest| rest.first_chunk::<8>())
+            && u64::from_le_bytes(*word) & name.mask != name.head
+        {
+            return false;
+        }
+        self.bytes.get(end) == Some(&b'"') && &self.bytes[inside..end] == name.text.as_bytes()
+    }
+
+    /// Passes a key that [`Cursor::is_at_key`] has recognized, and its colon.
+    #[inline]
+    pub fn known_key(&mut self, name: &Name) -> Result<Span, Invalid> {
+        let start = self.at;
+        self.at += name.text.len() + 2;
+        let key = Span { start, end: self.at, kind: Type::PlainString };
+        self.expect(b':', "expected :")?;
+        Ok(key)
     }
 
     /// Moves to an array's next element. `false` at the closing bracket, which is passed.

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use flate2::{Decompress, FlushDecompress, Status};
 use ring::digest::{Context, SHA256};
 
 /// What a file may cost, at most. CloudTrail's own files stay under 50 MB uncompressed.
@@ -136,22 +137,56 @@ impl Inflater {
     ///
     /// Zero padding after a member is no content: tape and block tools add it, gzip itself skips it.
     fn gzip<'a>(&mut self, stored: &'a [u8]) -> Result<&'a [u8], Unreadable> {
-        self.reserve(stored);
+        let room = self.reserve(stored);
         let mut rest = stored;
         while rest.starts_with(&[0x1f, 0x8b]) {
-            let mut decoder = flate2::bufread::GzDecoder::new(rest);
-            self.drain(&mut decoder, "gzip")?;
-            rest = decoder.into_inner();
+            rest = match self.member_at_once(rest, room) {
+                Some(after) => after,
+                None => self.member_by_steps(rest)?,
+            };
         }
         Ok(if rest.iter().all(|&byte| byte == 0) { &[] } else { rest })
     }
 
-    /// Makes room for what the last member says it inflates to: a hint of hostile origin.
-    fn reserve(&mut self, stored: &[u8]) {
-        let Some(hint) = stored.last_chunk::<4>() else { return };
-        let hint = u64::from(u32::from_le_bytes(*hint));
+    /// Inflates a member in one go, as CloudTrail writes it: straight into its place, which takes half the time
+    /// of steps through the decoder's window. `None`, and nothing done, if it is not that simple.
+    fn member_at_once<'a>(&mut self, member: &'a [u8], room: usize) -> Option<&'a [u8]> {
+        let start = self.out.len();
+        if self.out.capacity() - start < room {
+            return None;
+        }
+        let deflated = after_gzip_header(member)?;
+        let mut decoder = Decompress::new(false);
+        let status = decoder.decompress_vec(deflated, &mut self.out, FlushDecompress::Finish);
+        let consumed = usize::try_from(decoder.total_in()).ok()?;
+        let inflated = &self.out[start..];
+        let after = match deflated[consumed..].split_first_chunk::<8>() {
+            Some((trailer, after)) if matches!(status, Ok(Status::StreamEnd)) => {
+                (*trailer == gzip_trailer(inflated)).then_some(after)
+            }
+            _ => None,
+        };
+        match after {
+            Some(_) => self.hash.update(inflated),
+            None => self.out.truncate(start),
+        }
+        after
+    }
+
+    /// Inflates any member, and says what is wrong with one that can't be.
+    fn member_by_steps<'a>(&mut self, member: &'a [u8]) -> Result<&'a [u8], Unreadable> {
+        let mut decoder = flate2::bufread::GzDecoder::new(member);
+        self.drain(&mut decoder, "gzip")?;
+        Ok(decoder.into_inner())
+    }
+
+    /// Makes room for what the last member says it inflates to: a hint of hostile origin. Says how much.
+    fn reserve(&mut self, stored: &[u8]) -> usize {
+        let hint = stored.last_chunk::<4>().map_or(0, |hint| u64::from(u32::from_le_bytes(*hint)));
         let believable = hint.min(self.limit).min(self.compressed.saturating_mul(32));
-        self.out.reserve_exact(usize::try_from(believable).unwrap_or(0));
+        let room = usize::try_from(believable).unwrap_or(0);
+        self.out.reserve_exact(room);
+        room
     }
 
     fn zstd<'a>(&mut self, stored: &'a [u8]) -> Result<&'a [u8], Unreadable> {
@@ -179,6 +214,23 @@ impl Inflater {
             }
         }
     }
+}
+
+/// What follows a gzip header that has at most a name in it; `None` if there is more, or less.
+fn after_gzip_header(member: &[u8]) -> Option<&[u8]> {
+    const NAME: u8 = 8;
+    let (header, rest) = member.split_first_chunk::<10>()?;
+    match header {
+        [0x1f, 0x8b, 8, 0, ..] => Some(rest),
+        [0x1f, 0x8b, 8, NAME, ..] => rest.iter().position(|&byte| byte == 0).map(|end| &rest[end + 1..]),
+        _ => None,
+    }
+}
+
+/// What stands behind a member that holds `inflated`: its CRC-32, and its length modulo 2^32.
+fn gzip_trailer(inflated: &[u8]) -> [u8; 8] {
+    let length = (inflated.len() as u64) << 32;
+    (length | u64::from(crc32fast::hash(inflated))).to_le_bytes()
 }
 
 fn damage(format: &'static str, inflated: usize, error: &std::io::Error) -> Unreadable {

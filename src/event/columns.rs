@@ -18,12 +18,12 @@ use crate::json::unescape;
 /// The columns under construction.
 #[derive(Debug)]
 pub(super) struct Columns {
-    leaves: Vec<StringBuilder>,
+    leaves: Vec<TextColumn>,
     structs: Vec<BooleanBufferBuilder>,
     lists: Vec<ListColumn>,
     maps: Vec<MapColumn>,
-    unmapped: StringBuilder,
-    null_fields: StringBuilder,
+    unmapped: TextColumn,
+    null_fields: TextColumn,
     event_time: TimestampMicrosecondBuilder,
     log_file: StringBuilder,
     record_index: Int32Builder,
@@ -36,9 +36,17 @@ pub(super) struct Columns {
     scratch: String,
 }
 
+/// A column of text that is told of its texts only: most columns are null in most rows.
+#[derive(Debug, Default)]
+struct TextColumn {
+    builder: StringBuilder,
+    /// Rows that the builder has.
+    filled: usize,
+}
+
 #[derive(Debug)]
 struct ListColumn {
-    leaves: Vec<StringBuilder>,
+    leaves: Vec<TextColumn>,
     elements: BooleanBufferBuilder,
     offsets: Vec<i32>,
     present: BooleanBufferBuilder,
@@ -46,9 +54,9 @@ struct ListColumn {
 
 #[derive(Debug)]
 struct MapColumn {
-    keys: StringBuilder,
-    values: StringBuilder,
-    entries: i32,
+    keys: TextColumn,
+    values: TextColumn,
+    entries: usize,
     offsets: Vec<i32>,
     present: BooleanBufferBuilder,
 }
@@ -57,12 +65,12 @@ impl Columns {
     pub(super) fn new() -> Self {
         let plan = &*PLAN;
         Columns {
-            leaves: strings(plan.leaves),
+            leaves: texts(plan.leaves),
             structs: (0..plan.structs).map(|_| BooleanBufferBuilder::new(0)).collect(),
             lists: list_nodes(&plan.root).iter().map(|node| ListColumn::new(node.members.len())).collect(),
             maps: (0..plan.maps).map(|_| MapColumn::new()).collect(),
-            unmapped: StringBuilder::new(),
-            null_fields: StringBuilder::new(),
+            unmapped: TextColumn::default(),
+            null_fields: TextColumn::default(),
             event_time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             log_file: StringBuilder::new(),
             record_index: Int32Builder::new(),
@@ -95,8 +103,8 @@ impl Columns {
         index: i32,
         origin: &Origin,
     ) {
-        for (leaf, column) in row.leaves.iter().zip(&mut self.leaves) {
-            append_leaf(column, *leaf, text, base, &mut self.scratch);
+        for &slot in row.filled() {
+            self.leaves[slot].append_leaf(self.rows, row.leaves[slot], text, base, &mut self.scratch);
         }
         for (present, column) in row.present.iter().zip(&mut self.structs) {
             column.append(*present);
@@ -108,9 +116,9 @@ impl Columns {
             column.append(map, text, base, &mut self.scratch);
         }
         row.unmapped(text, base, &mut self.scratch);
-        append_unless_empty(&mut self.unmapped, &self.scratch);
+        self.unmapped.append_unless_empty(self.rows, &self.scratch);
         row.null_fields(&mut self.scratch);
-        append_unless_empty(&mut self.null_fields, &self.scratch);
+        self.null_fields.append_unless_empty(self.rows, &self.scratch);
         self.append_provenance(time, index, origin);
         self.rows += 1;
         self.text_bytes += text.len() + origin.log_file.len();
@@ -139,8 +147,8 @@ impl Columns {
             .map(|(member, field)| self.finish_shape(&member.shape, field.data_type(), rows))
             .collect();
         arrays.extend::<[ArrayRef; 9]>([
-            Arc::new(self.unmapped.finish().slice(0, rows)),
-            Arc::new(self.null_fields.finish().slice(0, rows)),
+            self.unmapped.finish(rows),
+            self.null_fields.finish(rows),
             Arc::new(self.event_time.finish().slice(0, rows)),
             Arc::new(self.log_file.finish().slice(0, rows)),
             Arc::new(self.record_index.finish().slice(0, rows)),
@@ -155,7 +163,7 @@ impl Columns {
 
     fn finish_shape(&mut self, shape: &Shape, data_type: &DataType, rows: usize) -> ArrayRef {
         match (shape, data_type) {
-            (Shape::Leaf { slot, .. }, _) => Arc::new(self.leaves[*slot].finish().slice(0, rows)),
+            (Shape::Leaf { slot, .. }, _) => self.leaves[*slot].finish(rows),
             (Shape::Struct { slot, node }, DataType::Struct(fields)) => {
                 self.finish_struct(*slot, node, fields, rows)
             }
@@ -175,10 +183,56 @@ impl Columns {
     }
 }
 
+impl TextColumn {
+    /// Appends the text of row `at`; the rows since the last text are null. A row has one text: the first counts.
+    #[inline]
+    fn append(&mut self, at: usize, text: &str) {
+        if self.filled > at {
+            return;
+        }
+        if self.filled < at {
+            self.builder.append_nulls(at - self.filled);
+        }
+        self.builder.append_value(text);
+        self.filled = at + 1;
+    }
+
+    #[inline]
+    fn append_leaf(&mut self, at: usize, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
+        match leaf {
+            Leaf::Absent => {}
+            Leaf::Plain(start, end) => self.append(at, &text[start - base..end - base]),
+            Leaf::Escaped(start, end) => {
+                scratch.clear();
+                unescape(&text[start - base..end - base], scratch);
+                self.append(at, scratch);
+            }
+        }
+    }
+
+    fn append_unless_empty(&mut self, at: usize, text: &str) {
+        if !text.is_empty() {
+            self.append(at, text);
+        }
+    }
+
+    /// Hands over the first `rows` rows. The next batch is likely to be as large, and gets the room.
+    fn finish(&mut self, rows: usize) -> ArrayRef {
+        if self.filled < rows {
+            self.builder.append_nulls(rows - self.filled);
+        }
+        let bytes = self.builder.values_slice().len();
+        let next = if bytes == 0 { StringBuilder::new() } else { StringBuilder::with_capacity(rows, bytes) };
+        let mut full = std::mem::replace(&mut self.builder, next);
+        self.filled = 0;
+        Arc::new(full.finish().slice(0, rows))
+    }
+}
+
 impl ListColumn {
     fn new(members: usize) -> Self {
         ListColumn {
-            leaves: strings(members),
+            leaves: texts(members),
             elements: BooleanBufferBuilder::new(0),
             offsets: vec![0],
             present: BooleanBufferBuilder::new(0),
@@ -186,12 +240,12 @@ impl ListColumn {
     }
 
     fn append(&mut self, list: &List, text: &str, base: usize, scratch: &mut String) {
-        for leaves in list.leaves.chunks_exact(self.leaves.len()) {
+        for (leaves, object) in list.leaves.chunks_exact(self.leaves.len()).zip(&list.elements) {
             for (leaf, column) in leaves.iter().zip(&mut self.leaves) {
-                append_leaf(column, *leaf, text, base, scratch);
+                column.append_leaf(self.elements.len(), *leaf, text, base, scratch);
             }
+            self.elements.append(*object);
         }
-        list.elements.iter().for_each(|object| self.elements.append(*object));
         self.offsets.push(offset(self.elements.len()));
         self.present.append(list.present);
     }
@@ -200,7 +254,7 @@ impl ListColumn {
         let DataType::Struct(fields) = element.data_type() else { unreachable!("lists are of structs") };
         let (offsets, elements) = first_offsets(&mut self.offsets, rows);
         let leaves = self.leaves.iter_mut();
-        let leaves = leaves.map(|column| Arc::new(column.finish().slice(0, elements)) as ArrayRef).collect();
+        let leaves = leaves.map(|column| column.finish(elements)).collect();
         let there = first(&mut self.elements, elements);
         let values = Arc::new(StructArray::new(fields.clone(), leaves, Some(there)));
         let present = first(&mut self.present, rows);
@@ -211,8 +265,8 @@ impl ListColumn {
 impl MapColumn {
     fn new() -> Self {
         MapColumn {
-            keys: StringBuilder::new(),
-            values: StringBuilder::new(),
+            keys: TextColumn::default(),
+            values: TextColumn::default(),
             entries: 0,
             offsets: vec![0],
             present: BooleanBufferBuilder::new(0),
@@ -221,19 +275,18 @@ impl MapColumn {
 
     fn append(&mut self, map: &Map, text: &str, base: usize, scratch: &mut String) {
         for (key, value) in &map.entries {
-            append_leaf(&mut self.keys, *key, text, base, scratch);
-            append_leaf(&mut self.values, *value, text, base, scratch);
+            self.keys.append_leaf(self.entries, *key, text, base, scratch);
+            self.values.append_leaf(self.entries, *value, text, base, scratch);
             self.entries += 1;
         }
-        self.offsets.push(self.entries);
+        self.offsets.push(offset(self.entries));
         self.present.append(map.present);
     }
 
     fn finish(&mut self, entries: &FieldRef, rows: usize) -> ArrayRef {
         let (offsets, pairs) = first_offsets(&mut self.offsets, rows);
-        let first_pairs = |column: &mut StringBuilder| Arc::new(column.finish().slice(0, pairs)) as ArrayRef;
-        let (keys, values) = (first_pairs(&mut self.keys), first_pairs(&mut self.values));
-        let pairs = StructArray::new(map_entries(), vec![keys, values], None);
+        let arrays = vec![self.keys.finish(pairs), self.values.finish(pairs)];
+        let pairs = StructArray::new(map_entries(), arrays, None);
         let present = first(&mut self.present, rows);
         self.entries = 0;
         Arc::new(MapArray::new(entries.clone(), offsets, pairs, Some(present), false))
@@ -259,8 +312,8 @@ fn offset(len: usize) -> i32 {
     i32::try_from(len).expect("a batch has fewer than 2^31 elements")
 }
 
-fn strings(count: usize) -> Vec<StringBuilder> {
-    (0..count).map(|_| StringBuilder::new()).collect()
+fn texts(count: usize) -> Vec<TextColumn> {
+    (0..count).map(|_| TextColumn::default()).collect()
 }
 
 fn list_nodes(node: &Node) -> Vec<&Node> {
@@ -270,23 +323,6 @@ fn list_nodes(node: &Node) -> Vec<&Node> {
         _ => Vec::new(),
     });
     nodes.collect()
-}
-
-#[inline]
-fn append_leaf(column: &mut StringBuilder, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
-    match leaf {
-        Leaf::Absent => column.append_null(),
-        Leaf::Plain(start, end) => column.append_value(&text[start - base..end - base]),
-        Leaf::Escaped(start, end) => {
-            scratch.clear();
-            unescape(&text[start - base..end - base], scratch);
-            column.append_value(scratch.as_str());
-        }
-    }
-}
-
-fn append_unless_empty(column: &mut StringBuilder, text: &str) {
-    if text.is_empty() { column.append_null() } else { column.append_value(text) }
 }
 
 /// A batch of `schema` without rows, for tables that have no files.

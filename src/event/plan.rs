@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::schema::{Field, Kind, RECORD};
-use crate::json::{Type, unescape};
+use crate::json::{Cursor, Invalid, Name, Span, Type, unescape};
 
 /// How the members of an object fill the slots of a [`Row`].
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) name: &'static str,
+    pub(super) name: Name,
     pub(super) shape: Shape,
 }
 
@@ -64,7 +64,7 @@ pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
         event_id: 0,
     };
     let root = plan.node(RECORD);
-    let slot_of = |name| match root.members.iter().find(|member| member.name == name).map(|m| &m.shape) {
+    let slot_of = |name| match root.members.iter().find(|member| member.name.text() == name).map(|m| &m.shape) {
         Some(Shape::Leaf { slot, .. }) => *slot,
         _ => unreachable!("{name} is a top-level scalar"),
     };
@@ -76,7 +76,7 @@ pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
 
 impl Plan {
     fn node(&mut self, fields: &'static [Field]) -> Node {
-        let members = fields.iter().map(|field| Member { name: field.name, shape: self.shape(&field.kind) });
+        let members = fields.iter().map(|field| Member { name: Name::new(field.name), shape: self.shape(&field.kind) });
         Node { members: members.collect() }
     }
 
@@ -91,7 +91,7 @@ impl Plan {
             }
             Kind::List(fields) => {
                 let leaf = |(slot, field): (usize, &Field)| Member {
-                    name: field.name,
+                    name: Name::new(field.name),
                     shape: Shape::Leaf { slot, kind: LeafKind::Text },
                 };
                 let node = Node { members: fields.iter().enumerate().map(leaf).collect() };
@@ -112,18 +112,23 @@ fn next(counter: &mut usize) -> usize {
 }
 
 impl Node {
-    /// The member called `key`; `guess` is tried first, as records keep their order of fields.
+    /// Passes the key that the cursor stands on; says which member it names, if it is spelled as that is.
+    ///
+    /// `guess` is tried first, and then those behind it, as records keep their order of fields.
     #[inline]
-    pub(super) fn find(&self, key: &[u8], guess: &mut usize) -> Option<usize> {
-        let count = self.members.len();
-        for step in 0..count {
-            let index = (*guess + step) % count;
-            if self.members[index].name.as_bytes() == key {
-                *guess = index + 1;
-                return Some(index);
-            }
-        }
-        None
+    pub(super) fn key(
+        &self,
+        cursor: &mut Cursor,
+        guess: &mut usize,
+    ) -> Result<(Span, Option<usize>), Invalid> {
+        let (before, behind) = self.members.split_at((*guess).min(self.members.len()));
+        let is_there = |member: &Member| cursor.is_at_key(&member.name);
+        let found = behind.iter().position(is_there).map(|place| place + before.len());
+        let Some(index) = found.or_else(|| before.iter().position(is_there)) else {
+            return Ok((cursor.any_key()?, None));
+        };
+        *guess = index + 1;
+        Ok((cursor.known_key(&self.members[index].name)?, Some(index)))
     }
 
     /// The member whose name differs from `key` in upper and lower case only, or in its escapes.
@@ -136,6 +141,6 @@ impl Node {
         } else {
             plain.push_str(key);
         }
-        self.members.iter().position(|member| member.name.eq_ignore_ascii_case(&plain))
+        self.members.iter().position(|member| member.name.text().eq_ignore_ascii_case(&plain))
     }
 }

@@ -105,6 +105,8 @@ pub(super) struct Row {
     pub(super) lists: Vec<List>,
     pub(super) maps: Vec<Map>,
     pub(super) oddities: Oddities,
+    /// The slots of `leaves` that have been set; some of them twice, and some cleared again.
+    filled: Vec<usize>,
     seen: Vec<Option<Seen>>,
     unknown: Vec<Raw>,
     duplicates: Vec<Raw>,
@@ -119,6 +121,7 @@ impl Row {
             lists: (0..plan.lists).map(|_| List::default()).collect(),
             maps: (0..plan.maps).map(|_| Map::default()).collect(),
             oddities: Oddities::default(),
+            filled: Vec::new(),
             seen: vec![None; plan.root.members.len()],
             unknown: Vec::new(),
             duplicates: Vec::new(),
@@ -130,9 +133,9 @@ impl Row {
         self.clear();
         cursor.expect(b'{', "expected a record")?;
         let (mut first, mut guess) = (true, 0);
-        while let Some(key) = cursor.key(first)? {
+        while cursor.member(first)? {
             first = false;
-            self.member(cursor, bytes, key, &mut guess)?;
+            self.member(cursor, bytes, &mut guess)?;
         }
         Ok(())
     }
@@ -143,8 +146,15 @@ impl Row {
         has(PLAN.event_version) && (has(PLAN.event_time) || has(PLAN.event_id))
     }
 
+    /// The slots whose leaves may have a value: all others are absent.
+    pub(super) fn filled(&self) -> &[usize] {
+        &self.filled
+    }
+
     fn clear(&mut self) {
-        self.leaves.fill(Leaf::Absent);
+        for slot in self.filled.drain(..) {
+            self.leaves[slot] = Leaf::Absent;
+        }
         self.present.fill(false);
         self.lists.iter_mut().for_each(List::clear);
         self.maps.iter_mut().for_each(Map::clear);
@@ -158,15 +168,14 @@ impl Row {
         &mut self,
         cursor: &mut Cursor,
         bytes: &[u8],
-        key: Span,
         guess: &mut usize,
     ) -> Result<(), Invalid> {
         let root = &PLAN.root;
-        let name = &bytes[key.inner()];
-        if let Some(index) = root.find(name, guess) {
+        let (key, found) = root.key(cursor, guess)?;
+        if let Some(index) = found {
             return self.known(cursor, bytes, key, index, true);
         }
-        match root.find_in_other_case(name, key.kind) {
+        match root.find_in_other_case(&bytes[key.inner()], key.kind) {
             Some(index) if self.seen[index].is_none() => self.known(cursor, bytes, key, index, false),
             twin => {
                 let value = cursor.value()?;
@@ -245,6 +254,7 @@ impl Row {
                 let span = cursor.value()?;
                 let (leaf, fidelity) = self.leaf(span, *kind, bytes);
                 self.leaves[*slot] = leaf;
+                self.filled.push(*slot);
                 return Ok((span, fidelity));
             }
             _ => {
@@ -269,9 +279,9 @@ impl Row {
         cursor.expect(b'{', "expected an object")?;
         let (mut first, mut guess, mut exact) = (true, 0, true);
         let mut seen = 0u64;
-        while let Some(key) = cursor.key(first)? {
+        while cursor.member(first)? {
             first = false;
-            let found = node.find(&bytes[key.inner()], &mut guess);
+            let (key, found) = node.key(cursor, &mut guess)?;
             let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
             let Some(index) = found.or_else(other) else {
                 cursor.value()?;
@@ -340,9 +350,9 @@ impl Row {
     ) -> Result<bool, Invalid> {
         cursor.expect(b'{', "expected an object")?;
         let (mut first, mut guess, mut exact) = (true, 0, true);
-        while let Some(key) = cursor.key(first)? {
+        while cursor.member(first)? {
             first = false;
-            let found = node.find(&bytes[key.inner()], &mut guess);
+            let (key, found) = node.key(cursor, &mut guess)?;
             let span = cursor.value()?;
             let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
             let Some(index) = found.or_else(other) else {
@@ -446,7 +456,7 @@ impl Row {
                 if !out.is_empty() {
                     out.push(',');
                 }
-                out.push_str(member.name);
+                out.push_str(member.name.text());
             }
         }
     }

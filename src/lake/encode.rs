@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, interleave_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StructArray, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave_record_batch, take};
 use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use chrono::Utc;
@@ -86,11 +87,30 @@ fn rows_by_date(batches: &[RecordBatch]) -> Result<BTreeMap<Option<chrono::Naive
 fn encode_sorted(batches: &[&RecordBatch], rows: &[Row], date: Option<String>) -> Result<Encoded> {
     let directory = format!("{EVENT_DATE}={}/", date.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__"));
     let partition = BTreeMap::from([(EVENT_DATE.to_owned(), date)]);
-    let gathered = rows.chunks(GATHER_ROWS).map(|rows| {
-        let places: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
-        Ok(interleave_record_batch(batches, &places)?)
-    });
+    let gathered = rows.chunks(GATHER_ROWS).map(|rows| gather(batches, rows));
     encode(Kind::Events, &batches[0].schema(), gathered, &directory, partition)
+}
+
+/// The rows in the order that `rows` has.
+fn gather(batches: &[&RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
+    let [batch] = batches else {
+        let places: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
+        return Ok(interleave_record_batch(batches, &places)?);
+    };
+    let places: UInt32Array = rows.iter().map(|(_, _, _, row)| u32::try_from(*row).ok()).collect();
+    let columns = batch.columns().iter().map(|column| chosen(column, &places));
+    Ok(RecordBatch::try_new(batch.schema(), columns.collect::<Result<_>>()?)?)
+}
+
+/// What `take` does, but for nothing where there is nothing: most members are null in all rows of a batch.
+fn chosen(column: &ArrayRef, places: &UInt32Array) -> Result<ArrayRef> {
+    if column.null_count() == column.len() {
+        return Ok(column.slice(0, places.len()));
+    }
+    let Some(structs) = column.as_struct_opt() else { return Ok(take(column, places, None)?) };
+    let members = structs.columns().iter().map(|member| chosen(member, places));
+    let present = structs.nulls().map(|present| places.values().iter().map(|&row| present.is_valid(row as usize)).collect());
+    Ok(Arc::new(StructArray::try_new(structs.fields().clone(), members.collect::<Result<_>>()?, present)?))
 }
 
 /// Encodes rows of one of the tables that have no partitions.
