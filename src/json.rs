@@ -476,6 +476,32 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_known_where_it_stands_whole_and_plain() {
+        let names = ["arn", "eventID", "eventName", "eventNames", "requestParameters"].map(Name::new);
+        let texts = [
+            (r#""arn":1}"#, Some("arn")),
+            (r#""arn""#, Some("arn")),
+            (r#""arn"#, None),
+            (r#""arnx":1}"#, None),
+            (r#""ar\u006e":1}"#, None),
+            (r#""eventName" : 1}"#, Some("eventName")),
+            (r#""eventNames":1}"#, Some("eventNames")),
+            (r#""eventID":1}"#, Some("eventID")),
+            (r#""eventId":1}"#, None),
+            (r#""requestParameters":{}}"#, Some("requestParameters")),
+            (r#""requestParametert":{}}"#, None),
+        ];
+        for (text, expected) in texts {
+            let mut cursor = Cursor::new(text.as_bytes(), 0);
+            let found = names.iter().find(|name| cursor.is_at_key(name));
+            assert_eq!(found.map(Name::text), expected, "{text}");
+            if let (Some(name), Ok(scanned)) = (found, cursor.clone().any_key()) {
+                assert_eq!(cursor.known_key(name).unwrap(), scanned);
+            }
+        }
+    }
+
+    #[test]
     fn broken_values_are_refused() {
         for text in [
             "",

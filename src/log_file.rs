@@ -274,6 +274,36 @@ mod tests {
     }
 
     #[test]
+    fn a_header_may_say_more_or_less() {
+        let text = br#"{"Records":[]}"#.repeat(100);
+        let encode = |builder: flate2::GzBuilder| {
+            let mut encoder = builder.write(Vec::new(), Compression::fast());
+            encoder.write_all(&text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let headers = [
+            flate2::GzBuilder::new(),
+            flate2::GzBuilder::new().filename("a.json"),
+            flate2::GzBuilder::new().comment("by hand"),
+            flate2::GzBuilder::new().extra(*b"more").filename("a.json").comment("by hand"),
+        ];
+        for stored in headers.map(encode) {
+            let twice = stored.repeat(2);
+            for (stored, times) in [(stored, 1), (twice, 2)] {
+                let file = read(&stored).unwrap();
+                assert!(file.bytes == text.repeat(times) && file.trailing_bytes.is_empty());
+                assert_eq!(file.sha256[..], *ring::digest::digest(&SHA256, &file.bytes).as_ref());
+            }
+        }
+        for cut in 0..40 {
+            assert_eq!(
+                read(&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3].repeat(4)[..cut.max(2)]).unwrap_err().code(),
+                "damaged_gzip"
+            );
+        }
+    }
+
+    #[test]
     fn bytes_after_the_stream_are_kept_apart() {
         let file = read(&[gzip(b"{}"), b"garbage".to_vec()].concat()).unwrap();
         assert_eq!((&file.bytes[..], &file.trailing_bytes[..]), (&b"{}"[..], &b"garbage"[..]));

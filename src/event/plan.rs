@@ -64,7 +64,8 @@ pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
         event_id: 0,
     };
     let root = plan.node(RECORD);
-    let slot_of = |name| match root.members.iter().find(|member| member.name.text() == name).map(|m| &m.shape) {
+    let slot_of = |name| match root.members.iter().find(|member| member.name.text() == name).map(|m| &m.shape)
+    {
         Some(Shape::Leaf { slot, .. }) => *slot,
         _ => unreachable!("{name} is a top-level scalar"),
     };
@@ -76,7 +77,8 @@ pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
 
 impl Plan {
     fn node(&mut self, fields: &'static [Field]) -> Node {
-        let members = fields.iter().map(|field| Member { name: Name::new(field.name), shape: self.shape(&field.kind) });
+        let members =
+            fields.iter().map(|field| Member { name: Name::new(field.name), shape: self.shape(&field.kind) });
         Node { members: members.collect() }
     }
 

@@ -164,12 +164,7 @@ impl Row {
         self.oddities = Oddities::default();
     }
 
-    fn member(
-        &mut self,
-        cursor: &mut Cursor,
-        bytes: &[u8],
-        guess: &mut usize,
-    ) -> Result<(), Invalid> {
+    fn member(&mut self, cursor: &mut Cursor, bytes: &[u8], guess: &mut usize) -> Result<(), Invalid> {
         let root = &PLAN.root;
         let (key, found) = root.key(cursor, guess)?;
         if let Some(index) = found {

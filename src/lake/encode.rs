@@ -109,7 +109,9 @@ fn chosen(column: &ArrayRef, places: &UInt32Array) -> Result<ArrayRef> {
     }
     let Some(structs) = column.as_struct_opt() else { return Ok(take(column, places, None)?) };
     let members = structs.columns().iter().map(|member| chosen(member, places));
-    let present = structs.nulls().map(|present| places.values().iter().map(|&row| present.is_valid(row as usize)).collect());
+    let present = structs
+        .nulls()
+        .map(|present| places.values().iter().map(|&row| present.is_valid(row as usize)).collect());
     Ok(Arc::new(StructArray::try_new(structs.fields().clone(), members.collect::<Result<_>>()?, present)?))
 }
 
