@@ -268,10 +268,14 @@ def markdown(rows):
 
 
 def made(trailq, args):
-    corpus, lake = args.work / f"corpus-{args.events}", args.work / f"corpus-{args.events}-lake"
+    """A lake of thirty days, looked after: as a daemon's is."""
+    corpus, lake = args.work / f"month-{args.events}", args.work / f"month-{args.events}-lake"
+    run = lambda *command: subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+    if not corpus.exists():
+        run(trailq, "generate", "--events", args.events, "--days", 30, "--no-digests", "--out", corpus)
     if not lake.exists():
-        ingest.generated(trailq, args.events, args.work)
-        subprocess.run([str(trailq), "ingest", "--lake", str(lake), str(corpus)], check=True, stdout=subprocess.DEVNULL)
+        run(trailq, "ingest", "--lake", lake, corpus)
+        run(trailq, "lake", "optimize", "--lake", lake)
     return lake
 
 
