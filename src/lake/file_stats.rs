@@ -142,6 +142,12 @@ impl FileStats {
         Some((date(&self.min_values)?, date(&self.max_values)?))
     }
 
+    /// The smallest and largest time of a column of timestamps, in microseconds.
+    pub(crate) fn times(&self, name: &str) -> Option<(i64, i64)> {
+        let text = |values: &Value| Some(values.get(name)?.as_str()?.to_owned());
+        Some((micros(&text(&self.min_values)?, false)?, micros(&text(&self.max_values)?, true)?))
+    }
+
     /// The smallest and largest text of a column. Long ones are cut, and remain bounds.
     pub(crate) fn texts(&self, name: &str) -> Option<(&str, &str)> {
         Some((self.min_values.get(name)?.as_str()?, self.max_values.get(name)?.as_str()?))

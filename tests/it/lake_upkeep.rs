@@ -1,0 +1,359 @@
+//! The lake is looked after while it is used: `trailq lake`, and the daemon that does it by itself.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::crash::daemon;
+use super::fake_aws::{FakeAws, FakeQueue, Faults};
+use super::python::run_script;
+use super::support::{
+    Folder, Run, assert_same_places, command, corpus, event_ids, ingest, key, log_file, number,
+    places_in_lake, rows, trailq,
+};
+
+fn lake(lake: &str, arguments: &[&str]) -> Run {
+    let (subcommand, rest) = arguments.split_first().unwrap();
+    trailq(&[&["lake", subcommand, "--lake", lake][..], rest].concat())
+}
+
+fn info(of: &str) -> Value {
+    serde_json::from_str(&lake(of, &["info", "--format", "json"]).expect(0).stdout).unwrap()
+}
+
+fn files(of: &str, table: &str) -> u64 {
+    let info = info(of);
+    let table = info["tables"].as_array().unwrap().iter().find(|one| one["table"] == table).unwrap();
+    table["num_files"].as_u64().unwrap()
+}
+
+/// A lake of many commits, with digests; returns where its log files are.
+fn many_commits(folder: &Folder) -> String {
+    let logs = folder.text("logs");
+    trailq(&["generate", "--out", &logs, "--days", "3", "--events", "4000"]).expect(0);
+    for account in ["111122223333", "444455556666", "777788889999"] {
+        for region in ["us-east-1", "eu-west-1", "eu-central-1"] {
+            let chosen = ["--account", account, "--region", region, "--threads", "1", &logs];
+            assert!(ingest(&folder.lake(), &chosen).code.is_some_and(|code| code < 2));
+        }
+    }
+    logs
+}
+
+#[test]
+fn other_engines_read_an_optimized_and_vacuumed_lake() {
+    let folder = Folder::new();
+    let logs = many_commits(&folder);
+    let before = files(&folder.lake(), "events");
+    lake(&folder.lake(), &["optimize"]).expect(0);
+    lake(&folder.lake(), &["vacuum", "--retention", "0", "--force"]).expect(0);
+    let after = files(&folder.lake(), "events");
+    assert!(before > 3 * after, "{before} files became {after}");
+    let checked = run_script("engines.py", &[&folder.lake(), &logs]);
+    assert_eq!(checked.stdout, "by_deltalake 4000\nby_duckdb 4000\nby_polars 4000\n");
+}
+
+#[test]
+fn verdicts_gaps_and_ledger_are_the_same_after_optimize() {
+    let folder = Folder::new();
+    many_commits(&folder);
+    let ask = || {
+        let by_state = "SELECT integrity, integrity_reason, count(*) AS n FROM cloudtrail_logs GROUP BY 1, 2 ORDER BY 1, 2";
+        let ledger =
+            "SELECT log_file, sha256, status, integrity, digest, event_count FROM log_files ORDER BY 1";
+        let digests = "SELECT digest, status FROM digests ORDER BY 1, 2";
+        let gaps = "SELECT * FROM integrity_gaps ORDER BY 1, 2, 3, 4";
+        [by_state, ledger, digests, gaps].map(|sql| rows(&folder.lake(), sql))
+    };
+    let before = ask();
+    assert!(before[0].len() > 0 && before[2].len() > 10, "{before:?}");
+    let told = lake(&folder.lake(), &["optimize"]).expect(0).stdout;
+    assert!(told.contains("events: ") && told.contains(" joined to "), "{told}");
+    assert_eq!(ask(), before);
+    assert_eq!(lake(&folder.lake(), &["check", "--deep"]).expect(0).stdout.lines().count(), 1);
+    let again = lake(&folder.lake(), &["optimize"]).expect(0).stdout;
+    assert_eq!(again.lines().filter(|line| line.ends_with(": nothing to join")).count(), 4, "{again}");
+}
+
+#[test]
+fn days_that_retention_dropped_are_known_and_nothing_is_missing() {
+    let folder = Folder::new();
+    let logs = many_commits(&folder);
+    let dates =
+        rows(&folder.lake(), "SELECT event_date, count(*) AS n FROM cloudtrail_logs GROUP BY 1 ORDER BY 1");
+    let (first, second) = (&dates[0], dates[1]["event_date"].as_str().unwrap());
+    let told = lake(&folder.lake(), &["retain", "--before", second, "--dry-run"]).expect(0).stdout;
+    assert!(told.ends_with("would be dropped\n"), "{told}");
+    lake(&folder.lake(), &["retain", "--before", second]).expect(0);
+    let left = number(&folder.lake(), "SELECT count(*) AS n FROM cloudtrail_logs");
+    assert_eq!(left, 4000 - first["n"].as_u64().unwrap());
+    let run = ingest(&folder.lake(), &[&logs]);
+    assert_eq!(run.summary("new in the lake"), 0);
+    assert_eq!(number(&folder.lake(), "SELECT count(*) AS n FROM cloudtrail_logs"), left);
+    assert_eq!(info(&folder.lake())["retained_from"], second);
+    let told = lake(&folder.lake(), &["check"]).expect(0).stdout;
+    assert!(told.contains("with events that retention dropped"), "{told}");
+    let run = trailq(&["reconcile", &logs, "--lake", &folder.lake(), "--format", "ndjson"]);
+    for word in ["not_in_lake", "missing", "altered"] {
+        assert!(!run.stdout.contains(&format!("\"{word}\"")), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn check_lists_what_is_wrong_with_one() {
+    let folder = Folder::new();
+    many_commits(&folder);
+    lake(&folder.lake(), &["check"]).expect(0);
+    let [gone, cut, ..] = &parquet_files(&folder.path("lake/events"))[..] else { panic!("no files") };
+    std::fs::remove_file(gone).unwrap();
+    std::fs::write(cut, b"PAR1").unwrap();
+    let run = lake(&folder.lake(), &["check"]).expect(1);
+    assert!(
+        run.stdout.contains("events: missing file") && run.stdout.contains("events: other size"),
+        "{}",
+        run.stdout
+    );
+    let run = lake(&folder.lake(), &["check", "--format", "json"]).expect(1);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["num_findings"], json!(2));
+    lake(&folder.text("nowhere"), &["check"]).expect(2);
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told_and_nothing_is_done() {
+    let folder = Folder::new();
+    let source = folder.write(&key("111122223333", "eu-west-1", "2026-01-05", "a"), &log_file(&["a"]));
+    ingest(&folder.lake(), &[&source]).expect(0);
+    let run = lake(&folder.lake(), &["vacuum", "--retention", "1h"]).expect(2);
+    assert!(run.stderr.contains("--force"), "{}", run.stderr);
+    lake(&folder.lake(), &["retain"]).expect(2);
+    let run = lake(&folder.text("nowhere"), &["optimize"]).expect(2);
+    assert!(run.stderr.contains("no lake at") && !folder.path("nowhere").exists(), "{}", run.stderr);
+    let told = lake(&folder.lake(), &["info"]).expect(0).stdout;
+    assert!(told.contains("optimize would find nothing to join"), "{told}");
+}
+
+fn parquet_files(directory: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("_delta_log") {
+                open.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "parquet") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// How long everything goes on at once. `TRAILQ_TEST_SECONDS` makes it longer.
+const ORDINARY_SECONDS: u64 = 40;
+/// No writer has a file in hand for so long, and no query runs for so long.
+const RETENTION: &str = "20s";
+
+#[test]
+fn ingest_optimize_vacuum_and_queries_at_once_lose_nothing_though_they_are_killed() {
+    let seconds = std::env::var("TRAILQ_TEST_SECONDS").map_or(ORDINARY_SECONDS, |text| text.parse().unwrap());
+    let world = World::new(Duration::from_secs(seconds));
+    ingest(&world.lake, &[&world.sources[0]]).expect(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| world.ingest(1));
+        scope.spawn(|| world.optimize(2));
+        scope.spawn(|| world.optimize(3));
+        scope.spawn(|| world.vacuum(4));
+        scope.spawn(|| world.query());
+    });
+    assert_eq!(*world.failed.lock().unwrap(), Vec::<String>::new());
+    let (killed, queries) = (world.killed.load(Ordering::Relaxed), world.queries.load(Ordering::Relaxed));
+    assert!(killed >= 5 && queries >= 5, "{killed} killed, {queries} queries");
+    // In peace it comes to an end, and all is there.
+    ingest(&world.lake, &[&corpus().dir]).expect(0);
+    lake(&world.lake, &["optimize"]).expect(0);
+    let unused = lake(&world.lake, &["vacuum", "--retention", "0", "--force"]).expect(0).stdout;
+    lake(&world.lake, &["check", "--deep"]).expect(0);
+    assert_same_places(&places_in_lake(&world.lake), &corpus().places);
+    assert_eq!(number(&world.lake, "SELECT count(*) AS n FROM log_files"), corpus().files as u64);
+    let days = "SELECT count(DISTINCT event_date) AS n FROM cloudtrail_logs";
+    assert_eq!(files(&world.lake, "events"), number(&world.lake, days), "a file a day");
+    assert_eq!(parquet_files(&world.folder.path("lake/events")).len() as u64, files(&world.lake, "events"));
+    eprintln!("{killed} killed, {queries} queries\n{unused}");
+}
+
+/// A lake, and those who use it at the same time.
+struct World {
+    folder: Folder,
+    lake: String,
+    /// Folders of log files: one account, region and day each.
+    sources: Vec<String>,
+    until: Instant,
+    broken: AtomicBool,
+    killed: AtomicUsize,
+    queries: AtomicUsize,
+    failed: Mutex<Vec<String>>,
+}
+
+impl World {
+    fn new(time: Duration) -> Self {
+        let folders: BTreeSet<String> = super::support::log_files(corpus().dir.as_ref())
+            .iter()
+            .map(|file| file.parent().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        let mut sources: Vec<String> = folders.into_iter().collect();
+        Rng::with_seed(11).shuffle(&mut sources);
+        let folder = Folder::new();
+        World {
+            lake: folder.lake(),
+            folder,
+            sources,
+            until: Instant::now() + time,
+            broken: AtomicBool::new(false),
+            killed: AtomicUsize::new(0),
+            queries: AtomicUsize::new(0),
+            failed: Mutex::default(),
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        Instant::now() < self.until && !self.broken.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, what: String) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.failed.lock().unwrap().push(what);
+    }
+
+    /// Lets a command end, or kills it after a while. It must end well if it ends.
+    fn run(&self, arguments: &[&str], patience: Option<Duration>) {
+        let mut child: Child =
+            command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        if let Some(patience) = patience {
+            let until = Instant::now() + patience;
+            while child.try_wait().unwrap().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if child.try_wait().unwrap().is_none() {
+                child.kill().unwrap();
+                self.killed.fetch_add(1, Ordering::Relaxed);
+                child.wait().unwrap();
+                return;
+            }
+        }
+        let run = Run::from(child.wait_with_output().unwrap());
+        if run.code != Some(0) {
+            self.fail(format!("{arguments:?} ended with {:?}: {}", run.code, run.stderr));
+        }
+    }
+
+    /// Ingests a few folders at a time, and each second time is killed.
+    fn ingest(&self, seed: u64) {
+        let mut rng = Rng::with_seed(seed);
+        let mut next = 1;
+        while self.goes_on() && next < self.sources.len() {
+            let some: Vec<&str> =
+                self.sources[next..].iter().take(1 + rng.usize(..4)).map(String::as_str).collect();
+            next += some.len();
+            let arguments = [&["ingest", "--lake", &self.lake, "--threads", "1"][..], &some].concat();
+            let killed = rng.bool().then(|| Duration::from_millis(rng.u64(10..400)));
+            self.run(&arguments, killed);
+            std::thread::sleep(Duration::from_millis(rng.u64(..300)));
+        }
+    }
+
+    fn optimize(&self, seed: u64) {
+        let mut rng = Rng::with_seed(seed);
+        while self.goes_on() {
+            let killed = rng.bool().then(|| Duration::from_millis(rng.u64(20..1200)));
+            self.run(&["lake", "optimize", "--lake", &self.lake, "--target-size", "1"], killed);
+            std::thread::sleep(Duration::from_millis(rng.u64(..800)));
+        }
+    }
+
+    fn vacuum(&self, seed: u64) {
+        let mut rng = Rng::with_seed(seed);
+        while self.goes_on() {
+            let killed = (rng.u32(..3) == 0).then(|| Duration::from_millis(rng.u64(20..300)));
+            self.run(&["lake", "vacuum", "--lake", &self.lake, "--retention", RETENTION, "--force"], killed);
+            std::thread::sleep(Duration::from_millis(rng.u64(300..1500)));
+        }
+    }
+
+    /// Asks whether each record is there once, and whether the ledger says the same.
+    fn query(&self) {
+        let sql = "SELECT count(*) AS events, count(DISTINCT log_file || '#' || CAST(record_index AS VARCHAR)) AS places,
+                          (SELECT sum(event_count) FROM log_files) AS ledger,
+                          (SELECT count(*) - count(DISTINCT log_file) FROM log_files) AS twice
+                   FROM cloudtrail_logs";
+        let mut last = 0;
+        while self.goes_on() {
+            let options = ["sql", "--lake", &self.lake, "--format", "ndjson", sql];
+            let run = Run::from(command(&options).output().unwrap());
+            if run.code != Some(0) {
+                return self.fail(format!("a query ended with {:?}: {}", run.code, run.stderr));
+            }
+            self.queries.fetch_add(1, Ordering::Relaxed);
+            let row: Value = serde_json::from_str(run.stdout.trim()).unwrap();
+            let number = |name: &str| row[name].as_u64().unwrap();
+            let events = number("events");
+            let agrees = number("places") == events && number("ledger") == events && number("twice") == 0;
+            if !agrees || events < last {
+                return self.fail(format!("after {last} events: {row}"));
+            }
+            last = events;
+        }
+    }
+}
+
+#[test]
+fn the_daemon_joins_small_files_while_it_works() {
+    let (folder, aws) = (Folder::new(), FakeAws::start(Faults::none(0)));
+    let queue_url = aws.create_queue("queue", FakeQueue::new(Duration::from_mins(5)));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut daemons: Vec<Child> = (0..2)
+        .map(|number| {
+            let mut daemon = daemon(&aws, &queue_url, "trail", &folder.lake());
+            daemon.args(["--batch-age", "100ms", "--wait-time", "1s", "--upkeep-interval", "500ms"]);
+            let address = if number == 0 { format!("127.0.0.1:{port}") } else { "off".to_owned() };
+            daemon.args(["--metrics-address", &address]);
+            daemon.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap()
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        let (id, key) =
+            (format!("{number:02}"), key("111122223333", "eu-west-1", "2026-01-05", &format!("n{number}")));
+        aws.put("trail", &key, log_file(&[&id]));
+        let record = json!({
+            "eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+            "s3": {"bucket": {"name": "trail"}, "object": {"key": key, "size": 400}}
+        });
+        aws.send("queue", &json!({"Records": [record]}).to_string());
+        ids.push(id);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let started = Instant::now();
+    let joined = || {
+        let left = aws.with_queue("queue", |queue| queue.len());
+        left == 0 && event_ids(&folder.lake()).len() == 40 && files(&folder.lake(), "events") < 12
+    };
+    while !joined() {
+        assert!(started.elapsed() < Duration::from_mins(1), "{} files", files(&folder.lake(), "events"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let page = super::soak::metrics(port);
+    assert!(page.contains("trailq_upkeep_turns_total{outcome="), "{page}");
+    for daemon in &mut daemons {
+        Command::new("kill").args(["-TERM", &daemon.id().to_string()]).status().unwrap();
+        assert!(daemon.wait().unwrap().success());
+    }
+    assert_eq!(event_ids(&folder.lake()), ids);
+    lake(&folder.lake(), &["check", "--deep"]).expect(0);
+}
