@@ -89,7 +89,7 @@ pub struct Optimized {
 impl Lake {
     /// Joins the small files of all tables, and returns what was done to each.
     ///
-    /// After `stop` it ends with what it has merged.
+    /// After `stop` it commits what it has merged, and gives up what it is at.
     pub async fn optimize(
         &self,
         options: &OptimizeOptions,
@@ -184,6 +184,7 @@ impl Optimizer<'_> {
                     merged.bytes += group.bytes();
                     merged.swaps.push(swap);
                 }
+                Err(_) if self.stop.is_cancelled() => break,
                 Err(error) => {
                     let files = group.files.len();
                     let table = self.kind.name();
@@ -204,14 +205,14 @@ impl Optimizer<'_> {
 
     /// Writes what takes the place of a group, on a thread that may be busy for long.
     async fn merge(&self, group: Group) -> Result<Swap> {
-        let (table, kind) = (self.lake.table(self.kind).clone(), self.kind);
+        let (table, kind, stop) = (self.lake.table(self.kind).clone(), self.kind, self.stop.clone());
         let runtime = tokio::runtime::Handle::current();
         let merge = move || {
             runtime.block_on(async {
                 let removes = group.files.iter().map(|member| swap::remove(&member.file, false));
                 let removes = removes.collect::<Result<Vec<_>>>()?;
                 let mut adds = match kind {
-                    Kind::Events => vec![merge::merge(&table, &group).await?],
+                    Kind::Events => vec![merge::merge(&table, &group, &stop).await?],
                     _ => rows::rewrite(&table, kind, &group).await?,
                 };
                 adds.iter_mut().for_each(|add| add.data_change = false);

@@ -16,6 +16,7 @@ use super::action::{Add, Commit, Pointers, Remove, replace_lines};
 use super::commit::HEAD_TRUSTED_FOR;
 use super::table::{DataFile, Put, Table};
 use super::withdraw::collides;
+use crate::failpoint;
 
 /// Some files, and those that take their place.
 #[derive(Clone, Debug, Default)]
@@ -100,8 +101,10 @@ pub(crate) async fn commit(
     while !swapped.landed.is_empty() {
         let version = head.version + 1;
         let lines = lines(&swapped.landed, operation, &commit_id)?;
+        failpoint::reach(failpoint::BEFORE_SWAP);
         match table.put_commit(version, &commit_id, &lines).await? {
             Put::Landed => {
+                failpoint::reach(failpoint::AFTER_SWAP);
                 *head = Head { version, seen: SystemTime::now() };
                 swapped.version = Some(version);
                 table.checkpoint_if_due(version).await;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use deltalake::DeltaTableError;
 use deltalake::checkpoints::cleanup_expired_logs_for;
 use deltalake::logstore::object_store::{Error as StoreError, ObjectMeta, ObjectStore, path::Path};
 use futures::{StreamExt, TryStreamExt};
@@ -21,6 +22,10 @@ use super::Lake;
 use super::action::Pointers;
 use super::table::Table;
 use super::tables::Kind;
+use crate::failpoint;
+
+/// Where a table keeps its log.
+const LOG_DIRECTORY: &str = "_delta_log";
 
 /// Commits that are read at once.
 const CONCURRENT_READS: usize = 32;
@@ -76,6 +81,7 @@ impl Lake {
             };
             if !options.dry_run {
                 self.table(kind).delete(unused).await?;
+                failpoint::reach(failpoint::WHILE_VACUUMING);
                 self.table(kind).delete_staged(options.retention);
                 vacuumed.log_files = self.clean_log(kind, options, now).await?;
             }
@@ -157,8 +163,12 @@ impl Lake {
         let (head, _) = table.head().await?;
         let keep = if kind == Kind::Events { head.min(self.followed().await?) } else { head };
         let since = (now - retention).timestamp_millis();
-        let deleted = cleanup_expired_logs_for(keep, table.log_store.as_ref(), since, None).await;
-        Ok(deleted.with_context(|| format!("cleaning the log of {table}"))? as u64)
+        match cleanup_expired_logs_for(keep, table.log_store.as_ref(), since, None).await {
+            Ok(deleted) => Ok(deleted as u64),
+            // Another vacuum is at the same.
+            Err(DeltaTableError::ObjectStore { source: StoreError::NotFound { .. } }) => Ok(0),
+            Err(error) => Err(error).with_context(|| format!("cleaning the log of {table}")),
+        }
     }
 }
 
@@ -195,7 +205,7 @@ impl Table {
 
     async fn versions_since(&self, time: DateTime<Utc>) -> Result<Vec<u64>> {
         let mut versions = vec![];
-        let mut listing = self.store().list(Some(&Path::from("_delta_log")));
+        let mut listing = self.store().list(Some(&Path::from(LOG_DIRECTORY)));
         while let Some(file) = listing.next().await {
             let file = file.with_context(|| format!("listing the log of {self}"))?;
             let name = file.location.filename().unwrap_or_default();
@@ -218,8 +228,9 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes what writers that were killed have left of files in a directory: `NAME.parquet#1`. The
-    /// store does not list these. In a bucket they are unfinished uploads, for a lifecycle rule to end.
+    /// Deletes what writers that were killed have left of files in a directory: `NAME.parquet#1`, and in
+    /// the log `NAME.json#1`. The store does not list these. In a bucket they are unfinished uploads, for a
+    /// lifecycle rule to end.
     fn delete_staged(&self, retention: Duration) {
         let Some(root) = self.local_root() else { return };
         let mut open = vec![root];
@@ -228,18 +239,23 @@ impl Table {
             for entry in entries.flatten() {
                 let path = entry.path();
                 let name = entry.file_name().to_string_lossy().into_owned();
-                let is_staged = name.split_once(".parquet#").is_some_and(|(_, number)| {
-                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-                });
+                let is_table = !is_hidden(&name) || name == LOG_DIRECTORY;
                 let age = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok());
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_hidden(&name) {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_table {
                     open.push(path);
-                } else if is_staged && age.is_some_and(|age| age >= retention) {
+                } else if is_staged(&name) && age.is_some_and(|age| age >= retention) {
                     let _ = std::fs::remove_file(path);
                 }
             }
         }
     }
+}
+
+/// Whether a store on disk was still writing this file: it gets its name when it is whole.
+fn is_staged(name: &str) -> bool {
+    let Some((name, number)) = name.rsplit_once('#') else { return false };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && (name.ends_with(".parquet") || name.ends_with(".json"))
 }
 
 /// Whether a path is one of a table's data files, not of its log or of anything else that is hidden.

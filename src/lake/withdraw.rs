@@ -212,7 +212,32 @@ async fn split(table: &Arc<Table>, file: &DataFile, names: &HashSet<String>) -> 
     if !touched {
         return Ok(None);
     }
-    let (mut rows, mut rest) = (vec![], None);
+    let mut rest = None;
+    match divide(table, file, &mut rest, stays).await {
+        Ok(rows) => {
+            let rest = match rest {
+                Some(writer) => Some(writer.finish().await?),
+                None => None,
+            };
+            Ok(Some(Split { rows, rest }))
+        }
+        Err(error) => {
+            if let Some(writer) = rest {
+                writer.abort().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Writes the rows that stay to `rest`, and returns the others.
+async fn divide(
+    table: &Arc<Table>,
+    file: &DataFile,
+    rest: &mut Option<FileWriter>,
+    stays: impl Fn(&RecordBatch) -> Result<BooleanArray>,
+) -> Result<Vec<RecordBatch>> {
+    let mut rows = vec![];
     let mut batches = stream::rows(table, file, &[], READ_ROWS).await?;
     while let Some(batch) = batches.try_next().await? {
         let stays = stays(&batch)?;
@@ -222,18 +247,14 @@ async fn split(table: &Arc<Table>, file: &DataFile, names: &HashSet<String>) -> 
         }
         if stays.has_true() {
             let batch = filter_record_batch(&batch, &stays)?;
-            let writer = match &mut rest {
+            let writer = match rest {
                 Some(writer) => writer,
                 None => rest.insert(FileWriter::beside(table, Kind::Events, &batch.schema(), file)?),
             };
             writer.write(&batch).await?;
         }
     }
-    let rest = match rest {
-        Some(writer) => Some(writer.finish().await?),
-        None => None,
-    };
-    Ok(Some(Split { rows, rest }))
+    Ok(rows)
 }
 
 /// The records of one log file that were taken out.

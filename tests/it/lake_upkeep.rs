@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use trailq::failpoint;
+
+use super::aws;
 use super::crash::daemon;
 use super::fake_aws::{FakeAws, FakeQueue, Faults};
 use super::python::run_script;
 use super::support::{
-    Folder, Run, assert_same_places, command, corpus, event_ids, ingest, key, log_file, number,
-    places_in_lake, rows, trailq,
+    Folder, Place, Run, assert_same_places, command, corpus, event_ids, inflated, ingest, key, log_file,
+    log_files, number, places, places_in, places_in_lake, rows, rows_of, trailq,
 };
 
 fn lake(lake: &str, arguments: &[&str]) -> Run {
@@ -155,13 +158,86 @@ fn parquet_files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// How long everything goes on at once. `TRAILQ_TEST_SECONDS` makes it longer.
-const ORDINARY_SECONDS: u64 = 40;
-/// No writer has a file in hand for so long, and no query runs for so long.
-const RETENTION: &str = "20s";
+#[test]
+fn killed_at_any_step_of_upkeep_the_lake_is_whole() {
+    for point in failpoint::UPKEEP {
+        for time in 1..=3 {
+            let folder = Folder::new();
+            let logs = many_commits(&folder);
+            let places = places_in(logs.as_ref());
+            let fail_point = ("TRAILQ_FAIL_POINT", format!("{point}:{time}"));
+            let at_once = ["vacuum", "--retention", "0", "--force", "--lake"];
+            for doing in [&["optimize", "--target-size", "1", "--lake"][..], &at_once] {
+                let place = folder.lake();
+                let arguments = [&["lake"][..], doing, &[&place]].concat();
+                let died = command(&arguments).envs([fail_point.clone()]).output().unwrap();
+                lake(&folder.lake(), &["check", "--deep"]).expect(0);
+                assert_same_places(&places_in_lake(&folder.lake()), &places);
+                let may_die = (point == failpoint::WHILE_VACUUMING) == (doing == at_once);
+                assert_eq!(died.status.code().is_none(), may_die, "{point}:{time} {doing:?}");
+            }
+            lake(&folder.lake(), &["optimize"]).expect(0);
+            assert_same_places(&places_in_lake(&folder.lake()), &places);
+        }
+    }
+}
 
 #[test]
-fn ingest_optimize_vacuum_and_queries_at_once_lose_nothing_though_they_are_killed() {
+fn a_lake_in_a_bucket_is_looked_after_as_one_on_disk_is() {
+    let (folder, place) = (Folder::new(), "s3://kept-lake/our lake");
+    aws::create_bucket("kept-lake");
+    let lake = |arguments: &[&str]| aws::trailq(&[&["lake"][..], arguments, &["--lake", place]].concat());
+    let logs = folder.text("logs");
+    trailq(&["generate", "--out", &logs, "--days", "2", "--events", "1500"]).expect(0);
+    for account in ["111122223333", "444455556666", "777788889999"] {
+        let run = aws::trailq(&["ingest", "--lake", place, "--account", account, "--threads", "1", &logs]);
+        assert!(run.code.is_some_and(|code| code < 2), "{}", run.stderr);
+    }
+    let ask = |sql: &str| rows_of(aws::command(&["sql", "--lake", place, "--format", "ndjson", sql]));
+    let sql = "SELECT log_file, record_index, coalesce(eventid, '') AS id FROM cloudtrail_logs";
+    let expected = places_in(logs.as_ref());
+    assert_same_places(&places(&ask(sql)), &expected);
+    let told = lake(&["optimize"]).expect(0).stdout;
+    assert!(told.contains("events: ") && told.contains(" joined to "), "{told}");
+    let told = lake(&["vacuum", "--retention", "0", "--force"]).expect(0).stdout;
+    assert!(!told.contains("events: 0 files"), "{told}");
+    assert_same_places(&places(&ask(sql)), &expected);
+    lake(&["check", "--deep"]).expect(0);
+    let days = ask("SELECT event_date, count(*) AS n FROM cloudtrail_logs GROUP BY 1 ORDER BY 1");
+    let told = lake(&["retain", "--before", days[1]["event_date"].as_str().unwrap()]).expect(0).stdout;
+    assert!(told.ends_with(" were dropped\n"), "{told}");
+    let left = ask("SELECT count(*) AS n FROM cloudtrail_logs");
+    assert_eq!(left[0]["n"].as_u64().unwrap(), 1500 - days[0]["n"].as_u64().unwrap());
+    let unused = lake(&["vacuum", "--retention", "0", "--force", "--dry-run"]).expect(0).stdout;
+    let unused = unused.lines().next().unwrap();
+    lake(&["check"]).expect(0);
+    // What a dry run names is not needed, and everything else is.
+    aws::delete("kept-lake", &[&format!("our lake/{unused}")]);
+    lake(&["check"]).expect(0);
+    lake(&["vacuum", "--retention", "0", "--force"]).expect(0);
+    let used = objects("kept-lake", "our lake/events/event_date=");
+    aws::delete("kept-lake", &[&used[0]]);
+    let run = lake(&["check"]).expect(1);
+    assert!(run.stdout.starts_with("events: missing file event_date="), "{}", run.stdout);
+}
+
+/// The keys of a bucket's objects.
+fn objects(bucket: &str, prefix: &str) -> Vec<String> {
+    let config = aws_sdk_s3::config::Builder::from(&aws::config()).force_path_style(true).build();
+    let listing = aws_sdk_s3::Client::from_conf(config).list_objects_v2().bucket(bucket).prefix(prefix);
+    let listed = tokio::runtime::Runtime::new().unwrap().block_on(listing.send()).unwrap();
+    listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+}
+
+/// How long everything goes on at once. `TRAILQ_TEST_SECONDS` makes it longer.
+const ORDINARY_SECONDS: u64 = 35;
+/// How long vacuum lets files stay.
+const RETENTION: Duration = Duration::from_secs(15);
+/// Nobody has a file in hand for as long as that: who is slower is killed.
+const LONGEST: Duration = Duration::from_secs(12);
+
+#[test]
+fn ingest_optimize_vacuum_retain_and_queries_at_once_lose_nothing_though_they_are_killed() {
     let seconds = std::env::var("TRAILQ_TEST_SECONDS").map_or(ORDINARY_SECONDS, |text| text.parse().unwrap());
     let world = World::new(Duration::from_secs(seconds));
     ingest(&world.lake, &[&world.sources[0]]).expect(0);
@@ -170,6 +246,7 @@ fn ingest_optimize_vacuum_and_queries_at_once_lose_nothing_though_they_are_kille
         scope.spawn(|| world.optimize(2));
         scope.spawn(|| world.optimize(3));
         scope.spawn(|| world.vacuum(4));
+        scope.spawn(|| world.retain(5));
         scope.spawn(|| world.query());
     });
     assert_eq!(*world.failed.lock().unwrap(), Vec::<String>::new());
@@ -177,10 +254,11 @@ fn ingest_optimize_vacuum_and_queries_at_once_lose_nothing_though_they_are_kille
     assert!(killed >= 5 && queries >= 5, "{killed} killed, {queries} queries");
     // In peace it comes to an end, and all is there.
     ingest(&world.lake, &[&corpus().dir]).expect(0);
+    lake(&world.lake, &["retain", "--before", &world.first_day]).expect(0);
     lake(&world.lake, &["optimize"]).expect(0);
     let unused = lake(&world.lake, &["vacuum", "--retention", "0", "--force"]).expect(0).stdout;
     lake(&world.lake, &["check", "--deep"]).expect(0);
-    assert_same_places(&places_in_lake(&world.lake), &corpus().places);
+    assert_same_places(&places_in_lake(&world.lake), &places_since(&world.first_day));
     assert_eq!(number(&world.lake, "SELECT count(*) AS n FROM log_files"), corpus().files as u64);
     let days = "SELECT count(DISTINCT event_date) AS n FROM cloudtrail_logs";
     assert_eq!(files(&world.lake, "events"), number(&world.lake, days), "a file a day");
@@ -194,6 +272,8 @@ struct World {
     lake: String,
     /// Folders of log files: one account, region and day each.
     sources: Vec<String>,
+    /// The first day whose events are to stay.
+    first_day: String,
     until: Instant,
     broken: AtomicBool,
     killed: AtomicUsize,
@@ -203,17 +283,20 @@ struct World {
 
 impl World {
     fn new(time: Duration) -> Self {
-        let folders: BTreeSet<String> = super::support::log_files(corpus().dir.as_ref())
+        let folders: BTreeSet<String> = log_files(corpus().dir.as_ref())
             .iter()
             .map(|file| file.parent().unwrap().to_str().unwrap().to_owned())
             .collect();
         let mut sources: Vec<String> = folders.into_iter().collect();
+        let days: BTreeSet<String> = sources.iter().map(|folder| day_of(folder)).collect();
+        let first_day = days.into_iter().nth(2).unwrap();
         Rng::with_seed(11).shuffle(&mut sources);
         let folder = Folder::new();
         World {
             lake: folder.lake(),
             folder,
             sources,
+            first_day,
             until: Instant::now() + time,
             broken: AtomicBool::new(false),
             killed: AtomicUsize::new(0),
@@ -231,26 +314,26 @@ impl World {
         self.failed.lock().unwrap().push(what);
     }
 
-    /// Lets a command end, or kills it after a while. It must end well if it ends.
-    fn run(&self, arguments: &[&str], patience: Option<Duration>) {
+    /// Lets a command end, or kills it after a while. It must end well if it ends. Returns what it said.
+    fn run(&self, arguments: &[&str], patience: Option<Duration>) -> Option<String> {
         let mut child: Child =
-            command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        if let Some(patience) = patience {
-            let until = Instant::now() + patience;
-            while child.try_wait().unwrap().is_none() && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            if child.try_wait().unwrap().is_none() {
-                child.kill().unwrap();
-                self.killed.fetch_add(1, Ordering::Relaxed);
-                child.wait().unwrap();
-                return;
-            }
+            command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + patience.unwrap_or(LONGEST);
+        while child.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            self.killed.fetch_add(1, Ordering::Relaxed);
+            child.wait().unwrap();
+            return None;
         }
         let run = Run::from(child.wait_with_output().unwrap());
         if run.code != Some(0) {
             self.fail(format!("{arguments:?} ended with {:?}: {}", run.code, run.stderr));
+            return None;
         }
+        Some(run.stdout)
     }
 
     /// Ingests a few folders at a time, and each second time is killed.
@@ -281,35 +364,74 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         while self.goes_on() {
             let killed = (rng.u32(..3) == 0).then(|| Duration::from_millis(rng.u64(20..300)));
-            self.run(&["lake", "vacuum", "--lake", &self.lake, "--retention", RETENTION, "--force"], killed);
+            let retention = format!("{}s", RETENTION.as_secs());
+            self.run(&["lake", "vacuum", "--lake", &self.lake, "--retention", &retention, "--force"], killed);
             std::thread::sleep(Duration::from_millis(rng.u64(300..1500)));
         }
     }
 
-    /// Asks whether each record is there once, and whether the ledger says the same.
-    fn query(&self) {
-        let sql = "SELECT count(*) AS events, count(DISTINCT log_file || '#' || CAST(record_index AS VARCHAR)) AS places,
-                          (SELECT sum(event_count) FROM log_files) AS ledger,
-                          (SELECT count(*) - count(DISTINCT log_file) FROM log_files) AS twice
-                   FROM cloudtrail_logs";
-        let mut last = 0;
+    fn retain(&self, seed: u64) {
+        let mut rng = Rng::with_seed(seed);
         while self.goes_on() {
-            let options = ["sql", "--lake", &self.lake, "--format", "ndjson", sql];
-            let run = Run::from(command(&options).output().unwrap());
-            if run.code != Some(0) {
-                return self.fail(format!("a query ended with {:?}: {}", run.code, run.stderr));
-            }
-            self.queries.fetch_add(1, Ordering::Relaxed);
-            let row: Value = serde_json::from_str(run.stdout.trim()).unwrap();
-            let number = |name: &str| row[name].as_u64().unwrap();
-            let events = number("events");
-            let agrees = number("places") == events && number("ledger") == events && number("twice") == 0;
-            if !agrees || events < last {
-                return self.fail(format!("after {last} events: {row}"));
-            }
-            last = events;
+            let killed = rng.bool().then(|| Duration::from_millis(rng.u64(20..600)));
+            self.run(&["lake", "retain", "--lake", &self.lake, "--before", &self.first_day], killed);
+            std::thread::sleep(Duration::from_millis(rng.u64(1000..3000)));
         }
     }
+
+    /// Asks whether each record is there once, and whether of the days that stay all are there that the
+    /// ledger knows.
+    fn query(&self) {
+        let first_day = &self.first_day;
+        let sql = format!(
+            "WITH kept AS (SELECT log_file, event_count FROM log_files
+                           WHERE min_event_time >= from_iso8601_timestamp('{first_day}T00:00:00Z'))
+             SELECT count(*) AS events, count(kept.log_file) AS kept,
+                    count(DISTINCT e.log_file || '#' || CAST(record_index AS VARCHAR)) AS places,
+                    (SELECT coalesce(sum(event_count), 0) FROM kept) AS ledger,
+                    (SELECT count(*) - count(DISTINCT log_file) FROM log_files) AS twice
+             FROM cloudtrail_logs e LEFT JOIN kept ON kept.log_file = e.log_file"
+        );
+        let mut last = 0;
+        while self.goes_on() {
+            let Some(told) = self.run(&["sql", "--lake", &self.lake, "--format", "ndjson", &sql], None)
+            else {
+                continue;
+            };
+            self.queries.fetch_add(1, Ordering::Relaxed);
+            let row: Value = serde_json::from_str(told.trim()).unwrap();
+            let number = |name: &str| row[name].as_u64().unwrap();
+            let kept = number("kept");
+            let agrees =
+                number("places") == number("events") && number("ledger") == kept && number("twice") == 0;
+            if !agrees || kept < last {
+                return self.fail(format!("after {last} events that stay: {row}"));
+            }
+            last = kept;
+        }
+    }
+}
+
+/// The day of a folder of log files, `…/2026/01/05`.
+fn day_of(folder: &str) -> String {
+    let parts: Vec<&str> = folder.rsplit('/').take(3).collect();
+    format!("{}-{}-{}", parts[2], parts[1], parts[0])
+}
+
+/// The events of the corpus of this day and later ones, read without trailq.
+fn places_since(first_day: &str) -> Vec<Place> {
+    let mut old = BTreeSet::new();
+    for file in log_files(corpus().dir.as_ref()) {
+        let records: Value = serde_json::from_str(&inflated(&file)).unwrap();
+        let name = file.canonicalize().unwrap().to_str().unwrap().to_owned();
+        for (index, record) in records["Records"].as_array().unwrap().iter().enumerate() {
+            if record["eventTime"].as_str().is_some_and(|time| time < first_day) {
+                old.insert((name.clone(), index as u64));
+            }
+        }
+    }
+    let is_old = |place: &&Place| old.contains(&(place.0.clone(), place.1));
+    corpus().places.iter().filter(|place| !is_old(place)).cloned().collect()
 }
 
 #[test]

@@ -63,11 +63,14 @@ impl Args {
 impl Age {
     /// The first day that stays.
     fn from(&self) -> Result<NaiveDate> {
+        let today = Utc::now();
         if let Some(before) = self.before {
+            if before > today.date_naive() {
+                bail!("--before {before} lies in the future: all events would be dropped, and those to come");
+            }
             return Ok(before);
         }
         let age = self.older_than.unwrap_or_default();
-        let today = Utc::now();
         match TimeDelta::from_std(age).ok().and_then(|age| today.checked_sub_signed(age)) {
             Some(from) => Ok(from.date_naive()),
             None => bail!("--older-than reaches back before all dates"),

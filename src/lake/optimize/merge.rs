@@ -13,6 +13,7 @@ use arrow::compute::{concat_batches, interleave_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::logstore::object_store::path::Path;
 use futures::{StreamExt, TryStreamExt};
+use tokio_util::sync::CancellationToken;
 
 use super::Unfit;
 use super::plan::{Group, Member};
@@ -32,11 +33,11 @@ const OPENED_AHEAD: usize = 4;
 const LONG_RUN: usize = 16;
 
 /// Merges the files of a group of `events` into one.
-pub(crate) async fn merge(table: &Arc<Table>, group: &Group) -> Result<Add> {
+pub(crate) async fn merge(table: &Arc<Table>, group: &Group, stop: &CancellationToken) -> Result<Add> {
     let schema = stored_schema(Kind::Events);
     let first = &group.files.first().context("a group without files")?.file;
     let mut writer = FileWriter::beside(table, Kind::Events, &schema, first)?;
-    let merged = write_merged(table, group, &schema, &mut writer).await;
+    let merged = write_merged(table, group, &schema, &mut writer, stop).await;
     let rows = writer.num_rows();
     match merged {
         Ok(()) if rows == group.num_records() => writer.finish().await,
@@ -64,6 +65,7 @@ async fn write_merged(
     group: &Group,
     schema: &SchemaRef,
     writer: &mut FileWriter,
+    stop: &CancellationToken,
 ) -> Result<()> {
     let files: Vec<DataFile> = group.files.iter().map(|member| member.file.clone()).collect();
     let open = |file: DataFile| async move {
@@ -98,6 +100,9 @@ async fn write_merged(
         let cursor = cursors.get_mut(&at).context("a cursor for each entry")?;
         chunk.take(cursor, until);
         if chunk.rows >= GATHER_ROWS {
+            if stop.is_cancelled() {
+                bail!("told to stop");
+            }
             writer.write(&chunk.gather(schema)?).await?;
             cursors.values_mut().for_each(|cursor| cursor.place = None);
         }

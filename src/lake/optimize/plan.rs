@@ -21,6 +21,9 @@ const SETTLED_AFTER: TimeDelta = TimeDelta::hours(6);
 /// Of a day that still gets files, so many small ones are worth a new file.
 const WORTHWHILE_FILES: usize = 8;
 
+/// Of a day that still gets files, a file is written again once so many times its own bytes have come.
+const WORTHWHILE_BYTES: u64 = 3;
+
 /// Memory that a reader takes whatever it reads.
 const READER_BYTES: u64 = 1 << 20;
 
@@ -205,8 +208,8 @@ fn peak(open: &[Member], next: &Member) -> u64 {
 
 /// Leaves out what would be written again too often for what it is worth.
 ///
-/// While a day still gets files, a file waits until those smaller than it come to its size. So it at
-/// least doubles each time, and a row is written as many times as that takes to the target size.
+/// While a day still gets files, a file waits until those smaller than it come to thrice its size. So it
+/// gets four times as large each time, and a row is written as many times as that takes to the target size.
 fn worthwhile(mut members: Vec<Member>, policy: &Policy) -> Vec<Member> {
     let newest = members.iter().map(|member| member.file.modification_time).max().unwrap_or_default();
     let settled = policy.now - SETTLED_AFTER;
@@ -216,7 +219,7 @@ fn worthwhile(mut members: Vec<Member>, policy: &Policy) -> Vec<Member> {
     members.sort_by_key(|member| member.file.size);
     let (mut bytes, mut count) = (0, 0);
     for (index, member) in members.iter().enumerate() {
-        if index == 0 || member.file.size <= bytes {
+        if index == 0 || WORTHWHILE_BYTES * member.file.size <= bytes {
             count = index + 1;
         }
         bytes += member.file.size;
@@ -336,7 +339,7 @@ mod tests {
             assert!(files.len() < 40, "{} files", files.len());
         }
         let total = 1440 * MB / 8;
-        assert!(written <= 6 * total, "written {} times", written / total);
+        assert!(written <= 4 * total, "written {} times", written / total);
     }
 
     fn ledger_file(name: &str, dates: (&str, &str), revision: u32) -> DataFile {

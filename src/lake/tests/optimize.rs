@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::digests::{digest, of};
 use super::query::scanned_files;
-use super::support::{Fault, batch, events, number, quarantined, session, stage, temporary, time};
+use super::support::{Fault, batch, entry, events, number, quarantined, session, stage, temporary, time};
 use super::withdraw::{all_rows, lake_of, ledger, replay_all, through, withdraw};
 use crate::lake::optimize::Optimized;
 use crate::lake::stream::FileWriter;
@@ -99,8 +99,13 @@ async fn queries_look_into_few_files_after_optimize() {
     let lake = Lake::open_or_create(&path).await.unwrap();
     let first = time("2026-01-05T00:00:00Z");
     for part in 0..40 {
-        let at = first + TimeDelta::minutes(part * 30);
-        let staged = lake.writer().write(batch(&[&format!("s3://b/{part}")], at)).await.unwrap();
+        let (name, at) = (format!("s3://b/{part}"), first + TimeDelta::minutes(part * 30));
+        let batch = Batch {
+            events: vec![events(&name, at, 1500)],
+            files: vec![entry(&name, at, 1500)],
+            ..Batch::default()
+        };
+        let staged = lake.writer().write(batch).await.unwrap();
         lake.commit(vec![staged]).await.unwrap();
     }
     let noon = "event_time BETWEEN '2026-01-05T12:00:00Z' AND '2026-01-05T12:00:03Z'";
@@ -129,7 +134,7 @@ async fn merged_files_are_sorted_and_written_as_all_others() {
     for (name, count, later) in [("a", 3000, 0), ("b", 9000, 1), ("c", 50, 2), ("d", 2000, 20_000)] {
         let start = noon + TimeDelta::seconds(later);
         let rows = events(name, start, count);
-        let files = vec![super::support::entry(name, noon, count.unsigned_abs())];
+        let files = vec![entry(name, noon, count.unsigned_abs())];
         let staged =
             lake.writer().write(Batch { events: vec![rows], files, ..Batch::default() }).await.unwrap();
         lake.commit(vec![staged]).await.unwrap();
@@ -137,7 +142,7 @@ async fn merged_files_are_sorted_and_written_as_all_others() {
     let undated = super::support::decode(
         "{\"eventid\":\"u\",\"log_file\":\"u\",\"event_date\":\"2026-01-05\",\"log_date\":\"2026-01-05\"}\n",
     );
-    let files = vec![super::support::entry("u", noon, 1)];
+    let files = vec![entry("u", noon, 1)];
     let staged =
         lake.writer().write(Batch { events: vec![undated], files, ..Batch::default() }).await.unwrap();
     lake.commit(vec![staged]).await.unwrap();
