@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod demo;
 pub mod generate;
 pub mod ingest;
+pub mod lake;
 pub mod quarantine;
 pub mod query;
 pub mod reconcile;

@@ -20,6 +20,7 @@ mod fetch;
 mod hand;
 mod options;
 mod receive;
+mod upkeep;
 mod works;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ use self::dispatch::{Arrival, Dispatcher};
 use self::fetch::Fetcher;
 use self::hand::Hand;
 use self::receive::Receiver;
+use self::upkeep::Keeper;
 use self::works::Works;
 use crate::ingest::Progress;
 use crate::ingest::load::{LoadOptions, Loaders, Turn};
@@ -145,6 +147,7 @@ impl Daemon {
             health: health.clone(),
             told: HashSet::new(),
         };
+        let keeper = Keeper { lake: lake.clone(), options: options.clone(), metrics: metrics.clone() };
         let committer = Committer { lake, works, metrics, health: health.clone(), open, failures: 0 };
         start_receivers(receivers, &hand, &arrivals, &turn, &gate, &health, &options, &stop);
         drop(arrivals);
@@ -153,6 +156,7 @@ impl Daemon {
         } else {
             drop(auditor);
         }
+        receivers.spawn(keeper.run(stop.clone()));
         receivers.spawn(turn_over(hand, health, stop.clone()));
         let queue_work = tokio::spawn(dispatcher.run(arriving, stop.clone()));
         let lake_work = committer.run(loaders, stop.clone());

@@ -19,12 +19,22 @@ pub const BEFORE_DELETE: &str = "before_delete";
 /// Some messages are deleted.
 pub const AFTER_DELETE: &str = "after_delete";
 
+/// Files of the lake are replaced by others: those are written, and nothing points to them yet.
+pub const BEFORE_SWAP: &str = "before_swap";
+/// They are committed.
+pub const AFTER_SWAP: &str = "after_swap";
+/// Vacuum has deleted the files of a table, and not yet the commits.
+pub const WHILE_VACUUMING: &str = "while_vacuuming";
+
 /// A log file is read, and its rows are among those of others. Here a test lets the reader panic.
 pub const PANIC_IN_READER: &str = "panic_in_reader";
 
-/// All names of places to die at.
+/// All names of places to die at while log files are taken in.
 pub const ALL: [&str; 6] =
     [BEFORE_WRITE, AFTER_WRITE, BEFORE_COMMIT, AFTER_COMMIT, BEFORE_DELETE, AFTER_DELETE];
+
+/// And while the lake is looked after.
+pub const UPKEEP: [&str; 3] = [BEFORE_SWAP, AFTER_SWAP, WHILE_VACUUMING];
 
 /// The place where this process is to die, and how many times it passes there before.
 #[derive(Debug, PartialEq, Eq)]

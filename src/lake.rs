@@ -18,35 +18,48 @@
 //! taken out. Each such change is one commit as well, and adds a row to the ledger with the next
 //! `revision`. A revision is given once, which makes each change happen once.
 //!
+//! A lake that gets a commit a minute would silt up. `optimize` joins small files, `vacuum` deletes what
+//! nobody needs any more, `retain` drops old days, `check` says whether all of it is whole.
+//!
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
 mod action;
 mod cells;
+mod check;
 mod commit;
 mod derived;
 mod encode;
 mod entry;
 mod facts;
 mod file_stats;
+mod info;
+mod lease;
 mod location;
 mod members;
 mod newest;
+mod optimize;
 mod provider;
 mod quarantined;
+mod retain;
 mod rows;
 mod seen;
 mod shown;
+mod stream;
+mod swap;
 mod table;
 mod tables;
 mod unread;
+mod vacuum;
 mod withdraw;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, RwLock};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use arrow::array::RecordBatch;
@@ -61,23 +74,30 @@ use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 use tokio::sync::{Mutex, OnceCell};
 use tracing::warn;
 
-use self::action::Add;
-use self::commit::Committer;
+use self::action::{Add, Pointers};
+use self::commit::{Committer, HEAD_TRUSTED_FOR};
 use self::derived::Derived;
+use self::file_stats::FileStats;
 use self::location::Location;
 use self::provider::LakeTable;
 use self::table::{Table, TableState};
 use self::tables::Tables;
 
+pub use self::check::{Checked, LakeFinding};
 pub use self::commit::Committed;
 pub use self::entry::{
     DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
     Quarantined, Status,
 };
 pub(crate) use self::facts::{Dates, Facts, Listed};
+pub use self::info::{LakeInfo, TableInfo, Unused, Winnings};
+pub(crate) use self::lease::Lease;
+pub use self::optimize::{OptimizeOptions, Optimized};
 pub use self::quarantined::QuarantineFilter;
+pub use self::retain::Retained;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
+pub use self::vacuum::{SHORTEST_RETENTION, VacuumOptions, Vacuumed};
 pub use self::withdraw::Withdrawn;
 pub use self::writer::{Batch, LakeWriter, Staged};
 
@@ -111,6 +131,8 @@ struct View {
     quarantine: TableView,
     digests: TableView,
     facts: Facts,
+    /// When it was read.
+    loaded: SystemTime,
 }
 
 /// One of its tables.
@@ -285,6 +307,12 @@ impl Lake {
         Ok(view.events.files.iter().map(|file| log_store.to_uri(&file.path)).collect())
     }
 
+    /// How many rows `events` has, as of the last refresh.
+    pub async fn num_events(&self) -> Result<u64> {
+        let rows = |file: &DataFile| FileStats::parse(file.stats.as_deref()).num_records;
+        Ok(self.view().await?.events.files.iter().filter_map(rows).sum())
+    }
+
     /// The version of `events`, as of the last refresh.
     pub async fn version(&self) -> Result<u64> {
         Ok(self.view().await?.events.version)
@@ -327,6 +355,10 @@ impl Lake {
     }
 
     async fn has_news(&self, view: &View) -> Result<bool> {
+        // The versions after an old one may have been cleaned away.
+        if view.loaded.elapsed().map_or(true, |elapsed| elapsed > HEAD_TRUSTED_FOR) {
+            return Ok(true);
+        }
         for kind in Kind::ALL {
             let next = view.get(kind).version + 1;
             if self.table(kind).log_store.read_commit_entry(next).await?.is_some() {
@@ -339,6 +371,7 @@ impl Lake {
     /// Reads the other tables before `events`: what they lack is then in the commits between.
     async fn load_view(&self) -> Result<View> {
         let table = |kind| self.table(kind);
+        let loaded = SystemTime::now();
         let (mut ledger, mut odd, mut digests) = tokio::try_join!(
             table(Kind::LogFiles).load(),
             table(Kind::Quarantine).load(),
@@ -346,15 +379,24 @@ impl Lake {
         )?;
         let mut events = table(Kind::Events).load().await?;
         let followed = ledger.events_version.unwrap_or(0);
+        let mut pointers = Pointers::default();
         for version in followed + 1..=events.version {
             let Some(commit) = table(Kind::Events).read_commit(version).await? else {
                 warn!("{}", commit::missing(table(Kind::Events), version));
                 continue;
             };
-            add_missing(&mut ledger.files, commit.pointers.ledger);
-            add_missing(&mut odd.files, commit.pointers.quarantine);
-            add_missing(&mut digests.files, commit.pointers.digests);
+            pointers.ledger.extend(commit.pointers.ledger);
+            // These may be ahead of the ledger, and what they have added may be in other files already.
+            if odd.events_version.is_none_or(|followed| followed < version) {
+                pointers.quarantine.extend(commit.pointers.quarantine);
+            }
+            if digests.events_version.is_none_or(|followed| followed < version) {
+                pointers.digests.extend(commit.pointers.digests);
+            }
         }
+        add_missing(&mut ledger.files, pointers.ledger);
+        add_missing(&mut odd.files, pointers.quarantine);
+        add_missing(&mut digests.files, pointers.digests);
         let shared = |state: &mut TableState| -> Arc<[DataFile]> { std::mem::take(&mut state.files).into() };
         let (ledger_files, odd_files, digest_files) =
             (shared(&mut ledger), shared(&mut odd), shared(&mut digests));
@@ -376,7 +418,18 @@ impl Lake {
             quarantine: view(Kind::Quarantine, odd, odd_files)?,
             digests: view(Kind::Digests, digests, digest_files)?,
             facts,
+            loaded,
         })
+    }
+}
+
+#[cfg(test)]
+impl Lake {
+    /// Pretends that the view was read long ago.
+    pub(crate) fn forget_when_viewed(&self) {
+        let mut view = self.inner.view.write().unwrap();
+        let old = view.take().and_then(Arc::into_inner).expect("nobody else looks at it");
+        *view = Some(Arc::new(View { loaded: SystemTime::UNIX_EPOCH, ..old }));
     }
 }
 
@@ -390,12 +443,11 @@ async fn load_digests(table: &Table) -> Result<TableState> {
 
 /// Adds files that a table will have once it has followed `events`.
 fn add_missing(files: &mut Vec<DataFile>, adds: Vec<Add>) {
-    for add in adds {
-        let file = DataFile::from(add);
-        if !files.iter().any(|known| known.path == file.path) {
-            files.push(file);
-        }
+    if adds.is_empty() {
+        return;
     }
+    let known: HashSet<Path> = files.iter().map(|file| file.path.clone()).collect();
+    files.extend(adds.into_iter().map(DataFile::from).filter(|file| !known.contains(&file.path)));
 }
 
 /// Refuses to write to a table with other columns than ours.

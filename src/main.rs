@@ -9,7 +9,7 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use trailq::commands::{
-    collect_metadata, daemon, demo, generate, ingest, quarantine, query, reconcile, sql, status,
+    collect_metadata, daemon, demo, generate, ingest, lake, quarantine, query, reconcile, sql, status,
     validate_logs, verify_evidence,
 };
 
@@ -49,6 +49,8 @@ enum Command {
     CollectMetadata(collect_metadata::Args),
     /// See what could not be stored, and try it again
     Quarantine(quarantine::Args),
+    /// Look after the lake: join small files, delete what is not needed, drop old days, check all of it
+    Lake(lake::Args),
     /// Make up CloudTrail logs and signed digests, to try things on
     Generate(generate::Args),
 }
@@ -79,6 +81,12 @@ async fn main() -> ExitCode {
         Command::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Command::CollectMetadata(args) => Box::pin(collect_metadata::run(args)).await,
         Command::Quarantine(args) => Box::pin(quarantine::run(args)).await,
+        Command::Lake(args) => {
+            if args.ends_in_order() {
+                stop_on_signal(stop.clone(), "what has been joined is still committed");
+            }
+            Box::pin(lake::run(args, stop)).await
+        }
         Command::Sql(args) => Box::pin(sql::run(args)).await,
         Command::Query(args) => Box::pin(query::run(args)).await,
         Command::Generate(args) => generate::run(args),
@@ -95,18 +103,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 const DEFAULT_LOG: &str =
     "warn,trailq::commands::ingest=info,trailq::commands::daemon=info,trailq::daemon=info";
 
-/// An error with its causes, each once: some of them repeat their own cause in their words. Names of files
-/// and answers of servers are in it, so what a terminal would obey is spelt out.
+/// An error with its causes. Names of files and answers of servers are in it, so what a terminal would obey
+/// is spelt out.
 fn told(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !told.contains(&cause) {
-            let colon = if told.is_empty() { "" } else { ": " };
-            told.push_str(colon);
-            told.push_str(&cause);
-        }
-    }
-    trailq::output::escape(&told, true).into_owned()
+    trailq::output::escape(&trailq::output::causes(error), true).into_owned()
 }
 
 fn log_to_stderr(default: &str, json: bool) {

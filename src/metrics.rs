@@ -53,6 +53,9 @@ pub struct Metrics {
     withdrawn: Counter,
     digest_lag: Family<Labels, Gauge>,
     log_files: Family<Labels, Gauge>,
+    upkeep_turns: Family<Labels, Counter>,
+    upkeep_files: Family<Labels, Counter>,
+    upkeep_bytes: Family<Labels, Counter>,
     errors: Family<Labels, Counter>,
 }
 
@@ -185,6 +188,9 @@ impl Metrics {
             withdrawn: Counter::default(),
             digest_lag: Family::default(),
             log_files: Family::default(),
+            upkeep_turns: Family::default(),
+            upkeep_files: Family::default(),
+            upkeep_bytes: Family::default(),
             errors: Family::default(),
         };
         for outcome in ObjectOutcome::ALL {
@@ -225,6 +231,9 @@ impl Metrics {
             withdrawn "integrity_withdrawn" "Log files moved to quarantine because their integrity failed";
             digest_lag "digest_lag_seconds" "Time since the end of the newest valid digest, by account and region";
             log_files "log_files" "Log files of the audited days by their integrity";
+            upkeep_turns "upkeep_turns" "Times that the lake was to be looked after, by what came of it";
+            upkeep_files "upkeep_files" "Parquet files and commits that upkeep has joined, written, dropped or deleted";
+            upkeep_bytes "upkeep_bytes" "Bytes of these";
             errors "errors" "Errors by stage and kind";
         }
     }
@@ -295,6 +304,16 @@ impl Metrics {
 
     pub(crate) fn error(&self, stage: &str, kind: &str) {
         self.errors.get_or_create(&vec![("stage", stage.to_owned()), ("kind", kind.to_owned())]).inc();
+    }
+
+    pub(crate) fn upkeep_turn(&self, outcome: &str) {
+        self.upkeep_turns.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
+    }
+
+    pub(crate) fn upkeep(&self, table: &str, what: &str, files: u64, bytes: u64) {
+        let labels = vec![("table", table.to_owned()), ("what", what.to_owned())];
+        self.upkeep_files.get_or_create(&labels).inc_by(files);
+        self.upkeep_bytes.get_or_create(&labels).inc_by(bytes);
     }
 
     pub(crate) fn recovered(&self) {

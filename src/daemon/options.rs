@@ -52,6 +52,12 @@ pub struct Options {
     pub integrity_days: u32,
     /// What to do with the events of a log file whose integrity failed.
     pub on_integrity_failure: OnIntegrityFailure,
+    /// How often the lake is looked after; never if there is none.
+    pub upkeep_interval: Option<Duration>,
+    /// How long files and commits stay that the lake does not need any more.
+    pub vacuum_retention: Duration,
+    /// Events older than so many days are dropped, if any.
+    pub retain_days: Option<u32>,
 }
 
 /// What to do with messages that are not understood, or that name a bucket that is not allowed.
@@ -97,6 +103,9 @@ impl Default for Options {
             integrity_grace: Duration::from_mins(15),
             integrity_days: 3,
             on_integrity_failure: OnIntegrityFailure::Keep,
+            upkeep_interval: Some(Duration::from_mins(10)),
+            vacuum_retention: Duration::from_hours(7 * 24),
+            retain_days: None,
         }
     }
 }
@@ -113,6 +122,11 @@ impl Options {
     /// The memory for bytes that are fetched and not read yet.
     pub(super) fn fetch_memory(&self) -> usize {
         self.memory_limit / 8
+    }
+
+    /// The memory for looking after the lake. It comes on top of the limit while something is merged.
+    pub(super) fn upkeep_memory(&self) -> usize {
+        self.memory_limit / 4
     }
 
     /// The memory for rows, and for what writing them takes.

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use chrono::Utc;
+use arrow::datatypes::Date32Type;
+use chrono::{NaiveDate, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The application id under which the other tables note how far they have followed `events`.
 pub(crate) const EVENTS_APP_ID: &str = "trailq/events";
+
+/// The application id under which `events` notes the first date, in days since 1970, of which retention
+/// has left the rows.
+pub(crate) const RETAINED_APP_ID: &str = "trailq/retained_from";
 
 /// What wrote a commit or a file.
 pub(crate) const ENGINE: &str = concat!("trailq/", env!("CARGO_PKG_VERSION"));
@@ -141,9 +146,20 @@ pub(crate) fn append_lines(
 
 /// The JSON lines of a commit that takes rows out: files leave, others come with what remains.
 pub(crate) fn delete_lines(removes: &[Remove], adds: &[Add], pointers: &Pointers) -> Result<Vec<u8>> {
+    replace_lines("DELETE", None, removes, adds, pointers)
+}
+
+/// The JSON lines of a commit by which files leave and others come.
+pub(crate) fn replace_lines(
+    operation: &str,
+    retained_from: Option<NaiveDate>,
+    removes: &[Remove],
+    adds: &[Add],
+    pointers: &Pointers,
+) -> Result<Vec<u8>> {
     let info = json!({"commitInfo": {
         "timestamp": Utc::now().timestamp_millis(),
-        "operation": "DELETE",
+        "operation": operation,
         "operationParameters": {},
         "isBlindAppend": false,
         "engineInfo": ENGINE,
@@ -151,6 +167,10 @@ pub(crate) fn delete_lines(removes: &[Remove], adds: &[Add], pointers: &Pointers
     }});
     let mut lines = serde_json::to_vec(&info)?;
     lines.push(b'\n');
+    if let Some(date) = retained_from {
+        let days = Date32Type::from_naive_date(date);
+        push_line(&mut lines, &json!({"txn": {"appId": RETAINED_APP_ID, "version": days}}))?;
+    }
     for remove in removes {
         push_line(&mut lines, &json!({"remove": remove}))?;
     }

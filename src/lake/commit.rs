@@ -24,9 +24,13 @@ use super::tables::{Kind, Tables};
 use super::withdraw::collides;
 use super::writer::{LakeWriter, Staged, StagedFile, num_records};
 
-/// How long a writer may trust its head. A log is cleaned no sooner than 30 days after a commit; a
-/// writer that slept longer could find its next version free because it has been cleaned away.
-const HEAD_TRUSTED_FOR: Duration = Duration::from_hours(1);
+/// How long a writer may trust its head. A log is cleaned no sooner than a day after a commit; a writer
+/// that slept longer could find its next version free because it has been cleaned away.
+pub(crate) const HEAD_TRUSTED_FOR: Duration = Duration::from_hours(1);
+
+/// How long a writer may go by the list of ledger files that it knows. Those that were replaced by one
+/// are deleted no sooner than a day after.
+const FILES_TRUSTED_FOR: Duration = Duration::from_hours(6);
 
 /// How far the ledger's `txn` may lag behind commits of other engines that give it nothing to add.
 const LEDGER_LAG: u64 = 100;
@@ -69,6 +73,8 @@ pub(crate) struct Committer {
     seen: Seen,
     seen_digests: SeenDigests,
     checked: SystemTime,
+    /// When the lists of files were read.
+    loaded: SystemTime,
 }
 
 /// A table that follows `events`.
@@ -95,6 +101,7 @@ impl Committer {
             seen: Seen::default(),
             seen_digests: SeenDigests::default(),
             checked: SystemTime::UNIX_EPOCH,
+            loaded: SystemTime::UNIX_EPOCH,
         };
         committer.reload().await?;
         Ok(committer)
@@ -103,6 +110,7 @@ impl Committer {
     /// Reads the ends of the logs afresh. The other tables come before `events`, so that whatever
     /// they lack is in the commits between.
     async fn reload(&mut self) -> Result<()> {
+        let now = SystemTime::now();
         let (ledger, quarantine, digests) = tokio::try_join!(
             self.ledger.table.load(),
             self.quarantine.table.load(),
@@ -120,7 +128,7 @@ impl Committer {
             self.absorb(version, commit.with_context(|| missing(&self.events, version))?);
         }
         self.head = head;
-        self.checked = SystemTime::now();
+        (self.checked, self.loaded) = (now, now);
         Ok(())
     }
 
@@ -156,7 +164,8 @@ impl Committer {
 
     /// A clock that was set back counts as well.
     fn is_stale(&self) -> bool {
-        self.checked.elapsed().map_or(true, |elapsed| elapsed > HEAD_TRUSTED_FOR)
+        let older = |time: SystemTime, than| time.elapsed().map_or(true, |elapsed| elapsed > than);
+        older(self.checked, HEAD_TRUSTED_FOR) || older(self.loaded, FILES_TRUSTED_FOR)
     }
 
     /// The size of each of these log files that the lake has. All dates are looked at if none is given.

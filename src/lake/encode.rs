@@ -28,10 +28,10 @@ use crate::event::schema::{EVENT_DATE, EVENT_TIME};
 const ZSTD_LEVEL: i32 = 1;
 
 /// Small enough to skip much of a file, large enough for dictionaries to pay.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// How many sorted rows are gathered at a time: bounds the second copy that sorting makes.
-const GATHER_ROWS: usize = 8 * 1024;
+pub(crate) const GATHER_ROWS: usize = 8 * 1024;
 
 /// Columns whose values are scattered over all times, so that only a bloom filter tells where they
 /// are not. The writer folds each filter down to what its row group needs.
@@ -63,21 +63,28 @@ pub(crate) fn encode_events(batches: &[RecordBatch]) -> Result<Vec<Encoded>> {
     Ok(files)
 }
 
-/// A row's place in the sorted file: rows without a time come last, equal times keep their order.
-type Row = (bool, i64, usize, usize);
+/// What the rows of `events` are sorted by: rows without a time come last.
+pub(crate) type SortKey = (bool, i64);
+
+/// The sort keys of a batch's rows.
+pub(crate) fn sort_keys(batch: &RecordBatch) -> Result<Vec<SortKey>> {
+    let times = batch.column_by_name(EVENT_TIME).context("events without event_time")?;
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>().context("event_time is no timestamp")?;
+    let key = |row| if times.is_valid(row) { (false, times.value(row)) } else { (true, 0) };
+    Ok((0..batch.num_rows()).map(key).collect())
+}
+
+/// A row's place in the sorted file: equal times keep their order.
+type Row = (SortKey, usize, usize);
 
 fn rows_by_date(batches: &[RecordBatch]) -> Result<BTreeMap<Option<chrono::NaiveDate>, Vec<Row>>> {
     let mut days: BTreeMap<Option<i32>, Vec<Row>> = BTreeMap::new();
     for (index, batch) in batches.iter().enumerate() {
-        let column = |name| batch.column_by_name(name).with_context(|| format!("events without {name}"));
-        let dates = column(EVENT_DATE)?.as_primitive_opt::<Date32Type>().context("event_date is no date")?;
-        let times = column(EVENT_TIME)?
-            .as_primitive_opt::<TimestampMicrosecondType>()
-            .context("event_time is no timestamp")?;
-        for row in 0..batch.num_rows() {
+        let dates = batch.column_by_name(EVENT_DATE).context("events without event_date")?;
+        let dates = dates.as_primitive_opt::<Date32Type>().context("event_date is no date")?;
+        for (row, key) in sort_keys(batch)?.into_iter().enumerate() {
             let day = dates.is_valid(row).then(|| dates.value(row));
-            let time = if times.is_valid(row) { times.value(row) } else { 0 };
-            days.entry(day).or_default().push((times.is_null(row), time, index, row));
+            days.entry(day).or_default().push((key, index, row));
         }
     }
     let date = |day: Option<i32>| day.and_then(Date32Type::to_naive_date_opt);
@@ -94,10 +101,10 @@ fn encode_sorted(batches: &[&RecordBatch], rows: &[Row], date: Option<String>) -
 /// The rows in the order that `rows` has.
 fn gather(batches: &[&RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
     let [batch] = batches else {
-        let places: Vec<(usize, usize)> = rows.iter().map(|(_, _, batch, row)| (*batch, *row)).collect();
+        let places: Vec<(usize, usize)> = rows.iter().map(|(_, batch, row)| (*batch, *row)).collect();
         return Ok(interleave_record_batch(batches, &places)?);
     };
-    let places: UInt32Array = rows.iter().map(|(_, _, _, row)| u32::try_from(*row).ok()).collect();
+    let places: UInt32Array = rows.iter().map(|(_, _, row)| u32::try_from(*row).ok()).collect();
     let columns = batch.columns().iter().map(|column| chosen(column, &places));
     Ok(RecordBatch::try_new(batch.schema(), columns.collect::<Result<_>>()?)?)
 }
@@ -170,16 +177,28 @@ fn encode(
         writer.write(&batch?)?;
     }
     let metadata = writer.close()?;
-    let add = Add {
-        path: format!("{directory}part-{}.parquet", Uuid::new_v4()),
-        partition_values,
-        size: bytes.len() as u64,
-        modification_time: Utc::now().timestamp_millis(),
-        data_change: true,
-        stats: Some(file_stats::of_parquet(&metadata, kind.stats_columns())),
-    };
+    let path = format!("{directory}part-{}.parquet", Uuid::new_v4());
+    let add = add(kind, path, partition_values, bytes.len() as u64, &metadata);
     check_rows(&metadata)?;
     Ok(Encoded { add, bytes: bytes.into() })
+}
+
+/// The action that adds a file that was written.
+pub(crate) fn add(
+    kind: Kind,
+    path: String,
+    partition_values: BTreeMap<String, Option<String>>,
+    size: u64,
+    metadata: &ParquetMetaData,
+) -> Add {
+    Add {
+        path,
+        partition_values,
+        size,
+        modification_time: Utc::now().timestamp_millis(),
+        data_change: true,
+        stats: Some(file_stats::of_parquet(metadata, kind.stats_columns())),
+    }
 }
 
 fn check_rows(metadata: &ParquetMetaData) -> Result<()> {
@@ -189,7 +208,8 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<()> {
     }
 }
 
-fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
+/// How the files of a table are written.
+pub(crate) fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
     let builder = WriterProperties::builder()
         .set_created_by(concat!("trailq version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
@@ -224,12 +244,6 @@ fn event_properties(
 
 fn path(dotted: &str) -> ColumnPath {
     ColumnPath::new(dotted.split('.').map(ToOwned::to_owned).collect())
-}
-
-/// The rows of a Parquet file, a batch at a time.
-pub(crate) fn read_all(file: Bytes) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
-    let batches = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
-    Ok(batches.map(|batch| batch.map_err(Into::into)))
 }
 
 /// The columns of a table's rows in a Parquet file that was just written or read.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Date32Type, Schema, SchemaRef};
 use bytes::Bytes;
+use chrono::NaiveDate;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Snapshot, StructType};
-use deltalake::logstore::object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use deltalake::logstore::object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, path::Path};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, TableProperty};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::action::{Add, Commit, EVENTS_APP_ID};
+use super::action::{Add, Commit, EVENTS_APP_ID, RETAINED_APP_ID};
 
 /// How often a commit is tried again when neither it nor another's can be found in the log.
 const ATTEMPTS: u32 = 4;
@@ -81,7 +82,7 @@ impl Table {
             .with_columns(columns.fields().cloned())
             .with_partition_columns(partition.iter().copied())
             .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(stats.join(",")))
-            // The commits of `events` must outlive any pause of a writer: the ledger follows them.
+            // For other engines that clean logs: the ledger follows the commits of `events`.
             .with_configuration_property(TableProperty::LogRetentionDuration, Some("interval 30 days"))
             .await;
         match created {
@@ -186,17 +187,24 @@ impl Table {
     /// Deletes data files that no commit names, as well as it can: VACUUM takes what stays.
     pub(crate) async fn delete_files(&self, adds: &[Add]) {
         for add in adds {
-            if let Err(error) = self.store().delete(&Path::from(add.path.as_str())).await {
-                warn!(table = self.name, path = add.path, %error, "could not delete an unused file");
+            match self.store().delete(&Path::from(add.path.as_str())).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => {
+                    warn!(table = self.name, path = add.path, %error, "could not delete an unused file");
+                }
             }
         }
     }
 
     /// Writes a checkpoint if this version is due for one. A failure costs time at opening, no data.
     pub(crate) async fn checkpoint_if_due(&self, version: u64) {
-        if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
-            return;
+        if version > 0 && version.is_multiple_of(CHECKPOINT_INTERVAL) {
+            self.checkpoint(version).await;
         }
+    }
+
+    /// Writes a checkpoint of this version, with the same reserve.
+    pub(crate) async fn checkpoint(&self, version: u64) {
         let mut table = DeltaTable::new(self.log_store.clone());
         let checkpoint = async {
             table.load_version(version).await?;
@@ -207,20 +215,28 @@ impl Table {
         }
     }
 
+    /// The first date of which retention has left the rows, if any was dropped.
+    pub(crate) async fn retained_from(&self) -> Result<Option<NaiveDate>> {
+        let mut table = DeltaTable::new(self.log_store.clone());
+        table.load().await.with_context(|| format!("reading the log of {self}"))?;
+        let days = table.snapshot()?.transaction_version(self.log_store.as_ref(), RETAINED_APP_ID).await?;
+        Ok(days.and_then(|days| Date32Type::to_naive_date_opt(i32::try_from(days).ok()?)))
+    }
+
     /// The store, rooted at the table.
-    fn store(&self) -> Arc<dyn ObjectStore> {
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
         self.log_store.object_store(None)
     }
 
     /// Makes a local file survive a power cut; an object store has done so when it answers.
-    async fn persist(&self, path: &Path) -> Result<()> {
+    pub(crate) async fn persist(&self, path: &Path) -> Result<()> {
         let Some(root) = self.local_root() else { return Ok(()) };
         let file = root.join(path.as_ref());
         let synced = tokio::task::spawn_blocking(move || sync(&root, &file)).await?;
         synced.with_context(|| format!("syncing {path} of {self}"))
     }
 
-    fn local_root(&self) -> Option<PathBuf> {
+    pub(crate) fn local_root(&self) -> Option<PathBuf> {
         let url = self.log_store.root_url();
         (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten()
     }

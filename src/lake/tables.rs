@@ -27,6 +27,9 @@ impl Kind {
     /// All of them, `events` last: a lake that has it has the others too.
     pub(crate) const ALL: [Self; 4] = [Self::LogFiles, Self::Quarantine, Self::Digests, Self::Events];
 
+    /// The same, the one that most is asked of first.
+    pub(crate) const BY_READERS: [Self; 4] = [Self::Events, Self::LogFiles, Self::Digests, Self::Quarantine];
+
     /// The table's name, and its directory in the lake.
     pub(crate) fn name(self) -> &'static str {
         match self {

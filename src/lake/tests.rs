@@ -2,7 +2,10 @@
 
 mod digests;
 mod exactly_once;
+mod growth;
 mod measure;
+mod optimize;
 mod query;
 mod support;
+mod upkeep;
 mod withdraw;

@@ -1,6 +1,6 @@
 //! Which files of a table were looked into, and which of the others are worth it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result};
@@ -21,55 +21,47 @@ const CONCURRENT_READS: usize = 16;
 pub(crate) struct Unread {
     /// The column that says of which dates a row is.
     column: &'static str,
-    /// Files that are not read yet.
-    files: Vec<File>,
+    /// Files that are not read yet, and the dates of their rows, if the statistics tell.
+    files: HashMap<Path, Option<(NaiveDate, NaiveDate)>>,
     /// Files that were read, or written by us.
     read: HashSet<Path>,
 }
 
-/// A file and the dates of its rows, if the statistics tell.
-#[derive(Debug)]
-struct File {
-    path: Path,
-    /// Nothing if some row may have no date.
-    dates: Option<(NaiveDate, NaiveDate)>,
+/// Between which dates the rows of a file are: nothing if some row may have no date.
+fn dates(stats: Option<&str>, column: &str) -> Option<(NaiveDate, NaiveDate)> {
+    let stats = FileStats::parse(stats);
+    let has_all = stats.nulls(column) == Some(0);
+    has_all.then(|| stats.dates(column)).flatten()
 }
 
-impl File {
-    fn new(path: Path, stats: Option<&str>, column: &str) -> Self {
-        let stats = FileStats::parse(stats);
-        let has_all = stats.nulls(column) == Some(0);
-        Self { path, dates: has_all.then(|| stats.dates(column)).flatten() }
-    }
-
-    fn may_hold(&self, wanted: Option<&RangeInclusive<NaiveDate>>) -> bool {
-        match (self.dates, wanted) {
-            (Some((first, last)), Some(wanted)) => first <= *wanted.end() && last >= *wanted.start(),
-            _ => true,
-        }
+fn may_hold(dates: Option<(NaiveDate, NaiveDate)>, wanted: Option<&RangeInclusive<NaiveDate>>) -> bool {
+    match (dates, wanted) {
+        (Some((first, last)), Some(wanted)) => first <= *wanted.end() && last >= *wanted.start(),
+        _ => true,
     }
 }
 
 impl Unread {
     pub(crate) fn new(column: &'static str) -> Self {
-        Self { column, files: vec![], read: HashSet::new() }
+        Self { column, files: HashMap::new(), read: HashSet::new() }
     }
 
     /// Replaces the list of files to look into by that of a newer snapshot.
     pub(crate) fn set(&mut self, files: &[DataFile]) {
-        self.files = files
-            .iter()
-            .filter(|file| !self.read.contains(&file.path))
-            .map(|file| File::new(file.path.clone(), file.stats.as_deref(), self.column))
-            .collect();
+        // What others have replaced meanwhile need not be remembered.
+        let active: HashSet<&Path> = files.iter().map(|file| &file.path).collect();
+        self.read.retain(|path| active.contains(path));
+        let unread = files.iter().filter(|file| !self.read.contains(&file.path));
+        let unread = unread.map(|file| (file.path.clone(), dates(file.stats.as_deref(), self.column)));
+        self.files = unread.collect();
     }
 
     /// Adds files that a commit points to.
     pub(crate) fn add(&mut self, adds: &[Add]) {
         for add in adds {
             let path = Path::from(add.path.as_str());
-            if !self.read.contains(&path) && !self.files.iter().any(|file| file.path == path) {
-                self.files.push(File::new(path, add.stats.as_deref(), self.column));
+            if !self.read.contains(&path) {
+                self.files.insert(path, dates(add.stats.as_deref(), self.column));
             }
         }
     }
@@ -78,7 +70,7 @@ impl Unread {
     pub(crate) fn skip(&mut self, adds: &[Add]) {
         for add in adds {
             let path = Path::from(add.path.as_str());
-            self.files.retain(|file| file.path != path);
+            self.files.remove(&path);
             self.read.insert(path);
         }
     }
@@ -91,8 +83,8 @@ impl Unread {
         parse: fn(Bytes) -> Result<Vec<T>>,
         mut take: impl FnMut(T),
     ) -> Result<()> {
-        let wanted: Vec<Path> =
-            self.files.iter().filter(|file| file.may_hold(dates)).map(|file| file.path.clone()).collect();
+        let wanted = self.files.iter().filter(|(_, held)| may_hold(**held, dates));
+        let wanted: Vec<Path> = wanted.map(|(path, _)| path.clone()).collect();
         let mut reads = futures::stream::iter(wanted)
             .map(|path| async move {
                 let bytes = table.get_file(&path).await?;
@@ -102,10 +94,9 @@ impl Unread {
             .buffer_unordered(CONCURRENT_READS);
         while let Some((rows, path)) = reads.try_next().await? {
             rows.into_iter().for_each(&mut take);
+            self.files.remove(&path);
             self.read.insert(path);
         }
-        drop(reads);
-        self.files.retain(|file| !self.read.contains(&file.path));
         Ok(())
     }
 }

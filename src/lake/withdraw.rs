@@ -12,21 +12,26 @@ use anyhow::{Context, Result, bail};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int32Type;
-use bytes::Bytes;
-use chrono::Utc;
 use deltalake::logstore::object_store::path::Path;
+use futures::TryStreamExt;
 use tracing::{debug, warn};
 
 use super::action::{Add, Remove};
-use super::encode::{self, Encoded};
+use super::encode;
 use super::entry::{LogFileEntry, QuarantineEntry, Status};
 use super::file_stats::FileStats;
+use super::stream::{self, FileWriter};
+use super::swap;
+use super::table::Table;
 use super::{Batch, Committed, DataFile, Kind, Lake, Staged};
 use crate::event::record_json;
 use crate::event::schema::{ACCOUNT, EVENT_TIME, LOG_DATE, LOG_FILE, RECORD_INDEX, REGION};
 
 /// How often it is tried anew after another writer has changed the same log files or Parquet files.
 const ATTEMPTS: usize = 20;
+
+/// Rows that are read at once.
+const READ_ROWS: usize = 8 * 1024;
 
 /// Bytes of one log file's records that quarantine keeps.
 const KEPT_BYTES: usize = 64 << 20;
@@ -88,37 +93,55 @@ impl Lake {
             return Ok(None);
         }
         let names: HashSet<String> = entries.iter().map(|entry| entry.log_file.clone()).collect();
-        let mut taken = Taken { names: Arc::new(names), rows: vec![], removes: vec![], rest: vec![] };
+        let mut taken = Taken::default();
+        let names = Arc::new(names);
         for file in view.events.files.iter().filter(|file| may_hold(file, &entries)) {
-            self.take_out(file, &mut taken).await?;
+            if let Err(error) = self.take_out(file, &names, &mut taken).await {
+                self.table(Kind::Events).delete_files(&taken.rest).await;
+                return Err(error);
+            }
         }
-        let Taken { rows, removes, rest, .. } = taken;
+        let Taken { rows, removes, rest } = taken;
+        match self.stage_withdrawal(entries, rows, reason, detail).await {
+            Ok(Some((mut staged, withdrawn))) => {
+                staged.events.extend(rest);
+                Ok(Some(Withdrawal { base: view.events.version, removes, staged, withdrawn }))
+            }
+            nothing => {
+                self.table(Kind::Events).delete_files(&rest).await;
+                nothing.map(|_| None)
+            }
+        }
+    }
+
+    /// Writes the rows that are taken out as pieces of quarantine.
+    async fn stage_withdrawal(
+        &self,
+        entries: Vec<LogFileEntry>,
+        rows: Vec<RecordBatch>,
+        reason: &str,
+        detail: &str,
+    ) -> Result<Option<(Staged, Withdrawn)>> {
         let documents = tokio::task::spawn_blocking(move || documents(&rows)).await??;
         let (batch, withdrawn) = withdrawn_batch(entries, &documents, reason, detail);
         if batch.files.is_empty() {
             return Ok(None);
         }
-        let mut staged = self.writer().write(batch).await?;
-        let table = self.table(Kind::Events);
-        for Encoded { add, bytes } in rest {
-            let written = table.put_file(&add.path, bytes).await;
-            staged.events.push(add);
-            if let Err(error) = written {
-                self.discard(staged).await;
-                return Err(error);
-            }
-        }
-        Ok(Some(Withdrawal { base: view.events.version, removes, staged, withdrawn }))
+        Ok(Some((self.writer().write(batch).await?, withdrawn)))
     }
 
-    async fn take_out(&self, file: &DataFile, taken: &mut Taken) -> Result<()> {
-        let table = self.table(Kind::Events);
-        let bytes = table.get_file(&file.path).await?;
-        let (names, add) = (taken.names.clone(), add_of(file));
-        let split = tokio::task::spawn_blocking(move || split(bytes, &add, &names)).await?;
-        let split = split.with_context(|| format!("reading {} of {table}", file.path))?;
-        if let Some(Split { rows, rest }) = split {
-            taken.removes.push(remove_of(file)?);
+    async fn take_out(&self, file: &DataFile, names: &Arc<HashSet<String>>, taken: &mut Taken) -> Result<()> {
+        let (table, file, names) = (self.table(Kind::Events).clone(), file.clone(), names.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let split = move || {
+            runtime.block_on(async {
+                let split = split(&table, &file, &names).await;
+                let split = split.with_context(|| format!("reading {} of {table}", file.path))?;
+                split.map(|split| anyhow::Ok((split, swap::remove(&file, true)?))).transpose()
+            })
+        };
+        if let Some((Split { rows, rest }, remove)) = tokio::task::spawn_blocking(split).await?? {
+            taken.removes.push(remove);
             taken.rows.extend(rows);
             taken.rest.extend(rest);
         }
@@ -135,11 +158,12 @@ pub(crate) struct Withdrawal {
     pub(crate) withdrawn: Withdrawn,
 }
 
+#[derive(Default)]
 struct Taken {
-    names: Arc<HashSet<String>>,
     rows: Vec<RecordBatch>,
     removes: Vec<Remove>,
-    rest: Vec<Encoded>,
+    /// Files that were written with what stays.
+    rest: Vec<Add>,
 }
 
 /// Whether a file may hold rows of any of these log files, by its statistics.
@@ -172,29 +196,65 @@ fn time_may_be(stats: &FileStats, entry: &LogFileEntry) -> bool {
 /// The rows that were taken out of a file, and the file of the others, if there are any.
 struct Split {
     rows: Vec<RecordBatch>,
-    rest: Option<Encoded>,
+    rest: Option<Add>,
 }
 
-/// Takes the rows of some log files out of a file. Nothing if it has none of them.
-fn split(file: Bytes, add: &Add, names: &HashSet<String>) -> Result<Option<Split>> {
+/// Takes the rows of some log files out of a file, and writes one with the others. Nothing if it has
+/// none of them.
+async fn split(table: &Arc<Table>, file: &DataFile, names: &HashSet<String>) -> Result<Option<Split>> {
     let is_one = |name: &str| names.contains(name);
-    let sources = encode::read_columns(file.clone(), &[LOG_FILE])?;
     let stays = |rows: &RecordBatch| encode::unless(rows, LOG_FILE, is_one);
-    let untouched = sources.iter().map(|rows| Ok(!stays(rows)?.has_false()));
-    if untouched.collect::<Result<Vec<bool>>>()?.iter().all(|untouched| *untouched) {
+    let mut sources = stream::rows(table, file, &[LOG_FILE], READ_ROWS).await?;
+    let mut touched = false;
+    while let Some(rows) = sources.try_next().await? {
+        touched |= stays(&rows)?.has_false();
+    }
+    if !touched {
         return Ok(None);
     }
-    let mut rows = vec![];
-    for batch in encode::read_all(file.clone())? {
-        let batch = batch?;
-        let goes: BooleanArray = stays(&batch)?.iter().map(|stays| stays.map(|stays| !stays)).collect();
-        let batch = filter_record_batch(&batch, &goes)?;
-        if batch.num_rows() > 0 {
-            rows.push(batch);
+    let mut rest = None;
+    match divide(table, file, &mut rest, stays).await {
+        Ok(rows) => {
+            let rest = match rest {
+                Some(writer) => Some(writer.finish().await?),
+                None => None,
+            };
+            Ok(Some(Split { rows, rest }))
+        }
+        Err(error) => {
+            if let Some(writer) = rest {
+                writer.abort().await;
+            }
+            Err(error)
         }
     }
-    let rest = encode::only_rows(Kind::Events, file, add, stays)?;
-    Ok(Some(Split { rows, rest }))
+}
+
+/// Writes the rows that stay to `rest`, and returns the others.
+async fn divide(
+    table: &Arc<Table>,
+    file: &DataFile,
+    rest: &mut Option<FileWriter>,
+    stays: impl Fn(&RecordBatch) -> Result<BooleanArray>,
+) -> Result<Vec<RecordBatch>> {
+    let mut rows = vec![];
+    let mut batches = stream::rows(table, file, &[], READ_ROWS).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let stays = stays(&batch)?;
+        let goes: BooleanArray = stays.iter().map(|stays| stays.map(|stays| !stays)).collect();
+        if goes.has_true() {
+            rows.push(filter_record_batch(&batch, &goes)?);
+        }
+        if stays.has_true() {
+            let batch = filter_record_batch(&batch, &stays)?;
+            let writer = match rest {
+                Some(writer) => writer,
+                None => rest.insert(FileWriter::beside(table, Kind::Events, &batch.schema(), file)?),
+            };
+            writer.write(&batch).await?;
+        }
+    }
+    Ok(rows)
 }
 
 /// The records of one log file that were taken out.
@@ -298,33 +358,6 @@ fn withdrawn_batch(
         });
     }
     (batch, withdrawn)
-}
-
-fn add_of(file: &DataFile) -> Add {
-    Add {
-        path: file.path.to_string(),
-        partition_values: file.partition_values.iter().cloned().collect(),
-        size: file.size,
-        modification_time: file.modification_time,
-        data_change: true,
-        stats: file.stats.clone(),
-    }
-}
-
-fn remove_of(file: &DataFile) -> Result<Remove> {
-    // A path that the log may spell in two ways would not be found, and its rows would stay as well.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/=._-".contains(&byte);
-    if !file.path.as_ref().bytes().all(plain) {
-        bail!("cannot replace {}: no file of trailq's has such a name", file.path);
-    }
-    Ok(Remove {
-        path: file.path.to_string(),
-        deletion_timestamp: Some(Utc::now().timestamp_millis()),
-        data_change: true,
-        extended_file_metadata: true,
-        partition_values: Some(file.partition_values.iter().cloned().collect()),
-        size: Some(file.size),
-    })
 }
 
 /// Whether a commit that removes these paths takes away what a withdrawal would replace.

@@ -18,6 +18,7 @@ mod ingest;
 mod integrity;
 mod interop;
 mod interrupted;
+mod lake_upkeep;
 mod memory;
 mod pruning;
 mod python;

@@ -95,7 +95,7 @@ fn peak(process: u32) -> String {
     status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("no VmHWM").to_owned()
 }
 
-fn metrics(port: u16) -> String {
+pub(crate) fn metrics(port: u16) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut page = String::new();

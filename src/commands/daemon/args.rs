@@ -12,9 +12,10 @@ use anyhow::{Result, bail};
 use crate::commands::aws::Aws;
 use crate::config::Queue;
 use crate::daemon::{Options, limits_within};
+use crate::lake::SHORTEST_RETENTION;
 use crate::queue::SqsOptions;
 use crate::store::S3Options;
-use groups::{Batches, Integrity, LogFormat, Messages, Operation, Places};
+use groups::{Batches, Integrity, LogFormat, Messages, Operation, Places, Upkeep};
 
 /// Follow the bucket: take log files into the lake as S3 announces them
 ///
@@ -49,6 +50,8 @@ pub struct Args {
     #[command(flatten)]
     pub(super) integrity: Integrity,
     #[command(flatten)]
+    pub(super) upkeep: Upkeep,
+    #[command(flatten)]
     pub(super) operation: Operation,
 }
 
@@ -73,6 +76,9 @@ impl Args {
             || self.messages.visibility_timeout > Duration::from_hours(12)
         {
             bail!("--visibility-timeout must lie between 1 s and 12 h");
+        }
+        if self.upkeep.vacuum_retention < SHORTEST_RETENTION {
+            bail!("--vacuum-retention must be a day or more");
         }
         let memory_limit = self.batches.memory_limit as usize * 1_000_000;
         let receivers = usize::from(self.messages.number_of_workers);
@@ -100,6 +106,9 @@ impl Args {
             integrity_grace: self.integrity.integrity_grace,
             integrity_days: self.integrity.integrity_days,
             on_integrity_failure: self.integrity.on_integrity_failure,
+            upkeep_interval: self.upkeep.upkeep.then_some(self.upkeep.upkeep_interval),
+            vacuum_retention: self.upkeep.vacuum_retention,
+            retain_days: self.upkeep.retain_days,
         })
     }
 

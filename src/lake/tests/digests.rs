@@ -11,7 +11,7 @@ fn noon() -> DateTime<Utc> {
     time("2026-01-05T12:00:00Z")
 }
 
-fn digest(name: &str, status: DigestStatus, end: DateTime<Utc>) -> DigestEntry {
+pub(super) fn digest(name: &str, status: DigestStatus, end: DateTime<Utc>) -> DigestEntry {
     let listed =
         |name: &str| ListedLogFile { log_file: format!("s3://bucket/{name}"), hash_value: "00".into() };
     DigestEntry {
@@ -39,7 +39,7 @@ fn digest(name: &str, status: DigestStatus, end: DateTime<Utc>) -> DigestEntry {
     }
 }
 
-fn of(digests: Vec<DigestEntry>) -> Batch {
+pub(super) fn of(digests: Vec<DigestEntry>) -> Batch {
     Batch { digests, ..Batch::default() }
 }
 

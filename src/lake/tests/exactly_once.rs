@@ -271,7 +271,7 @@ async fn versions(path: &str) -> [u64; 3] {
     [Kind::Events, Kind::LogFiles, Kind::Quarantine].map(|kind| view.get(kind).version)
 }
 
-async fn write_commit(lake: &Lake, version: u64, lines: &'static str) {
+pub(super) async fn write_commit(lake: &Lake, version: u64, lines: &'static str) {
     let body = CommitOrBytes::LogBytes(Bytes::from_static(lines.as_bytes()));
     let log_store = &lake.table(Kind::Events).log_store;
     log_store.write_commit_entry(version, body, Uuid::new_v4()).await.unwrap();

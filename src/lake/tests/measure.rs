@@ -96,7 +96,7 @@ async fn measure_memory_and_time_of_the_seen_set() {
     println!("1,000,000 ids read in {:?}, {} kB more resident", start.elapsed(), resident() - before);
 }
 
-fn resident() -> i64 {
+pub(super) fn resident() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

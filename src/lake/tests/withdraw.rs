@@ -13,14 +13,14 @@ const DISTINCT: &str = "SELECT count(DISTINCT eventid) FROM events";
 const LEDGER: &str = "SELECT count(*) FROM log_files";
 const OPEN: &str = "SELECT count(*) FROM quarantine WHERE status = 'open'";
 
-async fn lake_of(path: &str, log_files: &[&str]) -> Lake {
+pub(super) async fn lake_of(path: &str, log_files: &[&str]) -> Lake {
     let lake = Lake::open_or_create(path).await.unwrap();
     let staged = stage(&lake, log_files).await;
     lake.commit(vec![staged]).await.unwrap();
     lake
 }
 
-async fn withdraw(lake: &Lake, log_file: &str) -> Withdrawn {
+pub(super) async fn withdraw(lake: &Lake, log_file: &str) -> Withdrawn {
     lake.withdraw(&[log_file.to_owned()], "integrity_failed", "hash mismatch").await.unwrap()
 }
 
@@ -28,20 +28,20 @@ fn options() -> Options {
     Options { limits: Limits::default(), refetch: None, dry_run: false }
 }
 
-async fn replay_all(lake: &Lake) -> crate::quarantine::Replayed {
+pub(super) async fn replay_all(lake: &Lake) -> crate::quarantine::Replayed {
     let open = lake.quarantined(&QuarantineFilter::default()).await.unwrap();
     let ids: Vec<String> = open.into_iter().map(|piece| piece.id).collect();
     replay(lake, &ids, &options()).await.unwrap()
 }
 
-async fn ledger(lake: &Lake, log_file: &str) -> LogFileEntry {
+pub(super) async fn ledger(lake: &Lake, log_file: &str) -> LogFileEntry {
     lake.refresh().await.unwrap();
     let [entry] = lake.ledger(&[log_file]).await.unwrap().try_into().unwrap();
     entry
 }
 
 /// Every row with its place, as text.
-async fn all_rows(lake: &Lake) -> String {
+pub(super) async fn all_rows(lake: &Lake) -> String {
     let context = session(lake).await;
     let sql = "SELECT * FROM events ORDER BY log_file, record_index";
     let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
@@ -369,7 +369,7 @@ fn cut_off(lake: &Lake) -> Lake {
 }
 
 /// The same lake, opened anew, with logs that fail.
-fn through(lake: &Lake, kinds: &[Kind], fault: Fault, times: u32) -> Lake {
+pub(super) fn through(lake: &Lake, kinds: &[Kind], fault: Fault, times: u32) -> Lake {
     let mut tables = lake.inner.tables.clone();
     for kind in kinds {
         let table = tables.get(*kind);

@@ -141,6 +141,27 @@ pub(in crate::commands::daemon) struct Integrity {
     pub(in crate::commands::daemon) on_integrity_failure: OnIntegrityFailure,
 }
 
+// How the lake is looked after.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Upkeep of the lake")]
+pub(in crate::commands::daemon) struct Upkeep {
+    /// Look after the lake: join small files, and delete what nobody needs any more
+    #[arg(long, value_name = "BOOL", env = "TRAILQ_UPKEEP", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub(in crate::commands::daemon) upkeep: bool,
+
+    /// How often; of several daemons one does it
+    #[arg(long, value_name = "TIME", env = "TRAILQ_UPKEEP_INTERVAL", default_value = "10m", value_parser = duration)]
+    pub(in crate::commands::daemon) upkeep_interval: Duration,
+
+    /// How long files and commits stay that the lake does not need any more, at least a day
+    #[arg(long, value_name = "TIME", env = "TRAILQ_VACUUM_RETENTION", default_value = "7d", value_parser = duration)]
+    pub(in crate::commands::daemon) vacuum_retention: Duration,
+
+    /// Drop the events of days that are older than so many days [default: none]
+    #[arg(long, value_name = "DAYS", env = "TRAILQ_RETAIN_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::commands::daemon) retain_days: Option<u32>,
+}
+
 // How the daemon is run.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Operation")]
