@@ -78,7 +78,7 @@ pub(crate) use self::facts::{Dates, Facts, Listed};
 pub use self::quarantined::QuarantineFilter;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
-pub use self::withdraw::Withdrawn;
+pub use self::withdraw::{WITHDRAWN_FOR, Withdrawn};
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// The store of a directory or of an S3 prefix, which need not be a lake, and its place in that store.

@@ -21,6 +21,7 @@ use crate::lake::{DigestStatus, Lake};
 use crate::log_file::Limits;
 use crate::output::{self, Format};
 use crate::source::Filter;
+use crate::store::S3Options;
 use crate::sql::{Script, Session, sources};
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
@@ -125,6 +126,7 @@ async fn ingest_logs(logs: &Path, lake: &str, out: &mut dyn Write) -> Result<()>
         filter: Filter::default(),
         memory_limit: 256 << 20,
         threads: ingest::cores(),
+        s3: S3Options::default(),
         limits: Limits::default(),
         dry_run: false,
         digests: Some(DigestOptions::default()),

@@ -19,6 +19,7 @@ mod integrity;
 mod interop;
 mod interrupted;
 mod memory;
+mod proxy;
 mod pruning;
 mod python;
 mod quarantine;

@@ -206,7 +206,7 @@ async fn keys_finding(args: &Args) -> Finding {
             return Ok(format!("from {files} files; CloudTrail is not asked"));
         }
         let region = args.aws.region.clone();
-        let connect = Connect { region, profile: args.aws.profile.clone(), ..Connect::default() };
+        let connect = Connect { region, profile: args.aws.reach.profile.clone(), ..Connect::default() };
         let now = Utc::now();
         let keys =
             CloudTrail::connect(&connect).await?.list_public_keys(now - TimeDelta::days(30), now).await?;

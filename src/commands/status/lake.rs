@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use arrow::record_batch::RecordBatch;
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::Value;
 
-use crate::integrity::{self, State};
+use crate::integrity::{self, Failures, State};
 use crate::lake::{Lake, QuarantineFilter};
 use crate::sql::{Session, sources};
 
@@ -26,8 +26,8 @@ pub(super) struct LakeStatus {
     pub(super) quarantine: BTreeMap<String, u64>,
     /// Log files of the last days by integrity.
     pub(super) integrity: BTreeMap<&'static str, u64>,
-    /// Why log files failed.
-    pub(super) failures: BTreeMap<&'static str, u64>,
+    /// Log files that failed at any time, and were not dealt with.
+    pub(super) failures: Failures,
     pub(super) absent: u64,
     pub(super) newest_digest_end: Option<DateTime<Utc>>,
     /// The account and region whose digests are furthest behind.
@@ -38,7 +38,7 @@ pub(super) struct LakeStatus {
 
 impl LakeStatus {
     pub(super) fn failed(&self) -> u64 {
-        self.integrity.get(State::Failed.as_str()).copied().unwrap_or(0)
+        self.failures.count()
     }
 
     pub(super) fn in_quarantine(&self) -> u64 {
@@ -47,7 +47,11 @@ impl LakeStatus {
 }
 
 /// Looks at the lake.
-pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
+pub(super) async fn look(
+    location: &str,
+    days: u32,
+    failed_since: Option<NaiveDate>,
+) -> Result<LakeStatus> {
     let lake = Lake::open(location).await?;
     let now = Utc::now();
     let mut status = LakeStatus { url: lake.url().to_owned(), ..LakeStatus::default() };
@@ -64,9 +68,8 @@ pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
     for state in State::ALL {
         status.integrity.insert(state.as_str(), audit.count(state));
     }
-    for (reason, count) in audit.reasons.iter().filter(|(reason, _)| reason.state() == State::Failed) {
-        status.failures.insert(reason.as_str(), *count);
-    }
+    let failures = integrity::failures(&lake, failed_since, now).await;
+    status.failures = failures.context("looking for log files that failed")?;
     status.absent = audit.absent.len() as u64;
     status.newest_digest_end = audit.newest_digest_end.values().max().copied();
     let oldest = audit.newest_digest_end.into_iter().min_by_key(|(_, end)| *end);
