@@ -77,7 +77,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         told.set_length(total);
         told.set_position(done);
     };
-    let collected = collect_metadata(&args.source, &wanted, &args.to, &args.access.store(), &stop, progress).await?;
+    let collected =
+        collect_metadata(&args.source, &wanted, &args.to, &args.access.store(), &stop, progress).await?;
     bar.finish_and_clear();
     let mut keys = None;
     if args.public_keys && !collected.stopped {

@@ -21,8 +21,8 @@ use crate::lake::{DigestStatus, Lake};
 use crate::log_file::Limits;
 use crate::output::{self, Format};
 use crate::source::Filter;
-use crate::store::S3Options;
 use crate::sql::{Script, Session, sources};
+use crate::store::S3Options;
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
 ///

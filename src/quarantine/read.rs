@@ -12,7 +12,7 @@ use super::{Failed, failed};
 use crate::event::schema::RECORD_INDEX;
 use crate::event::{Appended, Broken, EventBuilder, Origin};
 use crate::hex;
-use crate::lake::{WITHDRAWN_FOR, LogFileEntry, QuarantineEntry, Quarantined, Status};
+use crate::lake::{LogFileEntry, QuarantineEntry, Quarantined, Status, WITHDRAWN_FOR};
 use crate::log_file::{Limits, LogFile};
 
 /// What quarantine has of one log file.

@@ -2,6 +2,7 @@
 
 mod integrity;
 mod killed;
+mod odd;
 mod panics;
 mod roles;
 mod settings;

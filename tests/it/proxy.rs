@@ -151,8 +151,7 @@ fn tunnels(variables: &[(&str, &str)]) -> Vec<String> {
     let bucket = "name=theirs,role_arn=arn:aws:iam::444455556666:role/reader";
     let check = [&check[..], &["--bucket", bucket, "--region", "eu-west-1"]].concat();
     let secret = folder.write("config", b"[default]\n");
-    let variables =
-        [variables, &[("HTTPS_PROXY", &*proxy.address), ("AWS_CONFIG_FILE", &secret)]].concat();
+    let variables = [variables, &[("HTTPS_PROXY", &*proxy.address), ("AWS_CONFIG_FILE", &secret)]].concat();
     let run = run(&variables, &check).expect(1);
     assert!(run.stdout.contains("FAILED  queue"), "{}", run.stdout);
     proxy.tunnels()

@@ -92,11 +92,15 @@ fn a_failure_stays_loud_however_old_until_somebody_has_dealt_with_it() {
     let status = |more: &[&str]| {
         trailq(&[&["status", "--lake", &lake, "--metrics-address", "off"][..], more].concat())
     };
-    let quarantine = |more: &[&str]| trailq(&[&["quarantine", more[0], "--lake", &lake][..], &more[1..]].concat());
+    let quarantine =
+        |more: &[&str]| trailq(&[&["quarantine", more[0], "--lake", &lake][..], &more[1..]].concat());
     let run = status(&["--format", "json"]).expect(1);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     // It is older than the days of which log files are counted.
-    assert_eq!((&report["integrity"]["failed"], &report["integrity_failures"]["hash_mismatch"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&report["integrity"]["failed"], &report["integrity_failures"]["hash_mismatch"]),
+        (&0.into(), &1.into())
+    );
     let failed = report["failed_log_files"][0]["log_file"].as_str().unwrap().to_owned();
     let date = failed.rsplit('_').nth(1).unwrap();
     let after = format!("{}-{}-{}", &date[..4], &date[4..6], date[6..8].parse::<u32>().unwrap() + 1);
@@ -107,7 +111,11 @@ fn a_failure_stays_loud_however_old_until_somebody_has_dealt_with_it() {
 
     let rows = rows_of(&failed);
     let dry = quarantine(&["withdraw", "--failed", "--dry-run"]).expect(0);
-    assert!(dry.stdout.contains(&failed) && dry.stdout.contains("1 log file would be withdrawn"), "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains(&failed) && dry.stdout.contains("1 log file would be withdrawn"),
+        "{}",
+        dry.stdout
+    );
     assert_eq!(rows_of(&failed), rows);
     let run = quarantine(&["withdraw", "--failed"]).expect(0);
     assert!(run.stdout.contains("integrity failed: hash_mismatch"), "{}", run.stdout);

@@ -88,7 +88,10 @@ async fn check(lake: &Lake, log_files: &[String]) -> Result<()> {
 fn by_detail(failures: &Failures) -> BTreeMap<String, Vec<String>> {
     let mut by_detail: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for failed in failures.log_files.iter().filter(|failed| failures.in_events.contains(&failed.log_file)) {
-        by_detail.entry(format!("integrity failed: {}", failed.why)).or_default().push(failed.log_file.clone());
+        by_detail
+            .entry(format!("integrity failed: {}", failed.why))
+            .or_default()
+            .push(failed.log_file.clone());
     }
     by_detail
 }

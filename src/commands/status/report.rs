@@ -70,7 +70,7 @@ impl Report {
                     .as_deref()
                     .map_or_else(|| "ready".to_owned(), |why| format!("NOT READY ({why})"));
                 let mut line = format!(
-                    "{state}: {} messages received, {} in hand, {} returned; {} log files in {} commits",
+                    "{state}: {} messages received, {} in hand, {} returned; {} log files and digests in {} commits",
                     thousands(daemon.received),
                     thousands(daemon.in_flight),
                     thousands(daemon.returned),
@@ -98,12 +98,18 @@ impl Report {
     }
 
     fn digest_line(&self) -> String {
-        let Some(newest) = self.lake.newest_digest_end else { return "none".to_owned() };
-        let mut line = format!("newest ends {}", with_age(newest));
+        let mut line = match self.lake.newest_digest_end {
+            Some(newest) => format!("newest ends {}", with_age(newest)),
+            None => "none valid".to_owned(),
+        };
         if let Some((account, region, end)) = &self.lake.oldest_digest_end
-            && *end < newest
+            && Some(*end) < self.lake.newest_digest_end
         {
             let _ = write!(line, "; furthest behind {account} {region}, {}", age(*end));
+        }
+        let bad = counts(&self.lake.digests_not_valid, "");
+        if !bad.is_empty() {
+            let _ = write!(line, "; of all time: {bad}");
         }
         line
     }
@@ -166,6 +172,7 @@ impl Report {
             "integrity": lake.integrity,
             "integrity_failures": reasons,
             "failed_log_files": failed,
+            "digests_not_valid": lake.digests_not_valid,
             "newest_digest_end": time(lake.newest_digest_end),
             "digest_lag_seconds": digest_lag,
             "gaps": lake.gaps,

@@ -83,7 +83,8 @@ async fn a_log_file_that_was_emptied_leaves_and_comes_back_as_it_was() {
     let (_directory, path) = temporary();
     let lake = lake_of(&path, &["a"]).await;
     let sha256 = Some("ab".repeat(32));
-    let emptied = LogFileEntry { log_file: "e".to_owned(), sha256: sha256.clone(), ..LogFileEntry::default() };
+    let emptied =
+        LogFileEntry { log_file: "e".to_owned(), sha256: sha256.clone(), ..LogFileEntry::default() };
     let batch = Batch { files: vec![emptied], ..Batch::default() };
     lake.commit(vec![lake.writer().write(batch).await.unwrap()]).await.unwrap();
     assert_eq!(withdraw(&lake, "e").await, Withdrawn { log_files: 1, events: 0 });
