@@ -79,7 +79,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         temporary.path().to_path_buf()
     };
     let mut out = std::io::stdout();
-    let outcome = walk(&dir, args.keep.as_deref(), &mut out).await;
+    let outcome = Box::pin(walk(&dir, args.keep.as_deref(), &mut out)).await;
     match outcome {
         Err(error) if output::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS),

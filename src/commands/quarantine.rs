@@ -40,7 +40,7 @@ enum Command {
     /// Show one piece with its bytes
     Show(show::Args),
     /// Read pieces again, and put what can be read now into the lake
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Leave pieces outside for good; they and their bytes stay in the table
     Discard(replay::Discard),
     /// Take the events of log files out of the lake, such as those whose integrity failed

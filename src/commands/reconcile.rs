@@ -132,7 +132,7 @@ impl Args {
         while let Some(report) = reconciler.next_day().await? {
             let mut repaired = Repaired::default();
             if let Some(lake) = lake.filter(|_| self.repair) {
-                repaired = repair(lake, source, &s3, &report, stop).await?;
+                repaired = Box::pin(repair(lake, source, &s3, &report, stop)).await?;
             }
             teller.day(&report, repaired, reconciler.days_left())?;
             if stop.is_cancelled() {

@@ -4,6 +4,7 @@ mod integrity;
 mod killed;
 mod odd;
 mod panics;
+mod regions;
 mod roles;
 mod settings;
 mod setup;

@@ -16,11 +16,14 @@ type Outcome = (Vec<String>, Vec<String>);
 fn around(middle: &[u8]) -> Vec<u8> {
     let text = log_text(&["1", "X", "3"]);
     let (start, end) = (text.find(",{").unwrap() + 1, text.rfind(",{").unwrap());
-    gzip(&[text[..start].as_bytes(), middle, text[end..].as_bytes()].concat())
+    gzip(&[&text.as_bytes()[..start], middle, &text.as_bytes()[end..]].concat())
 }
 
-/// Files by name, and what is to become of each.
-fn files() -> Vec<(&'static str, Vec<u8>, &'static [&'static str], &'static [&'static str])> {
+/// A file's name and bytes, and what is to become of it: its events, and the reasons.
+type Odd = (&'static str, Vec<u8>, &'static [&'static str], &'static [&'static str]);
+
+/// Files that are odd, and one that is not.
+fn files() -> Vec<Odd> {
     let whole = log_text(&["1", "2"]);
     let (first, second) = whole.as_bytes().split_at(60);
     let deep =
