@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::object::ObjectRef;
-use crate::store::{FetchError, Listed, Object, S3};
+use crate::store::{FetchError, Listed, Object, S3, S3Options};
 pub use days::{Day, Kind, Wanted, WantedKind, days};
 pub use local::{LocalBucket, METADATA_FILE, Metadata, PUBLIC_KEYS_FILE, read_metadata, read_public_keys};
 
@@ -31,9 +31,9 @@ type Level = (Vec<String>, Vec<Listed>);
 
 impl Bucket {
     /// Opens `s3://bucket/prefix` or a directory, and returns it with the prefix. Nothing is read from S3 yet.
-    pub fn open(source: &str) -> Result<(Self, String)> {
+    pub fn open(source: &str, s3: &S3Options) -> Result<(Self, String)> {
         if source.starts_with("s3://") {
-            return Self::open_s3(source);
+            return Self::open_s3(source, s3);
         }
         let root = Path::new(source.strip_prefix("file://").unwrap_or(source));
         if root.is_dir() && !root.join(METADATA_FILE).exists() {
@@ -46,13 +46,14 @@ impl Bucket {
     }
 
     /// Opens `s3://bucket/prefix`, and nothing else.
-    pub fn open_s3(source: &str) -> Result<(Self, String)> {
+    pub fn open_s3(source: &str, s3: &S3Options) -> Result<(Self, String)> {
         let rest = source.strip_prefix("s3://").unwrap_or_default();
         let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if name.is_empty() {
             bail!("{source} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX");
         }
-        Ok((Self::S3 { store: S3::new(), name: name.to_owned() }, prefix.to_owned()))
+        let store = S3::with_options(s3.clone());
+        Ok((Self::S3 { store, name: name.to_owned() }, prefix.to_owned()))
     }
 
     /// The name of the bucket.

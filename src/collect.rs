@@ -21,7 +21,7 @@ use crate::bucket::{self, Bucket, Metadata, Wanted, WantedKind, days};
 use crate::cloudtrail::{CloudTrail, Connect};
 use crate::digest::{ListedKey, Signature};
 use crate::object::{DigestKey, ObjectRef};
-use crate::store::{FetchError, S3};
+use crate::store::{FetchError, S3, S3Options};
 
 /// Requests at once. Each is answered in a few hundred bytes.
 const REQUESTS: usize = 64;
@@ -55,10 +55,11 @@ pub async fn collect_metadata(
     source: &str,
     wanted: &Wanted,
     to: &Path,
+    s3: &S3Options,
     stop: &CancellationToken,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Collected> {
-    let (bucket, prefix) = Bucket::open_s3(source)?;
+    let (bucket, prefix) = Bucket::open_s3(source, s3)?;
     let Bucket::S3 { store, name } = &bucket else { bail!("{source} is not in S3") };
     let mut metadata = existing(to, name)?;
     let mut collected = Collected::default();

@@ -43,6 +43,8 @@ pub struct Setting {
     pub variable: Option<String>,
     /// Its values as text; none if it is not set.
     pub values: Vec<String>,
+    /// What holds if it is not set, in words.
+    pub unset: Option<String>,
     /// Where they are from.
     pub origin: Origin,
 }
@@ -110,6 +112,7 @@ fn effective(command: &Command, matches: &ArgMatches, file: Option<File>) -> Eff
                 name: long.to_owned(),
                 variable: argument.get_env().map(|name| name.to_string_lossy().into_owned()),
                 values: values.map(|value| value.to_string_lossy().into_owned()).collect(),
+                unset: argument.get_help().and_then(|help| told_default(&help.to_string())),
                 origin: match given.value_source(id) {
                     Some(ValueSource::CommandLine) => Origin::Flag,
                     Some(ValueSource::EnvVariable) => Origin::Environment,
@@ -120,6 +123,12 @@ fn effective(command: &Command, matches: &ArgMatches, file: Option<File>) -> Eff
         }
     }
     Effective { file: file.map(|file| file.path), settings }
+}
+
+/// What the help of a flag says in place of a default value: `[default: one a core]`.
+fn told_default(help: &str) -> Option<String> {
+    let (_, rest) = help.split_once("[default: ")?;
+    rest.split_once(']').map(|(words, _)| words.to_owned())
 }
 
 impl Setting {

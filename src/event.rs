@@ -15,13 +15,14 @@ pub mod schema;
 mod tests;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use chrono::{DateTime, Timelike};
 
 use crate::log_file::LogFile;
 use columns::Columns;
 use plan::PLAN;
 use reader::Place;
-pub use reader::{Broken, NotRecords};
+pub use reader::{Broken, Refused};
 pub use rebuild::{Rebuilder, record_json};
 pub use record::Oddities;
 use record::{Leaf, Row};
@@ -61,6 +62,8 @@ pub struct Appended {
 pub struct EventBuilder {
     row: Row,
     columns: Columns,
+    /// Rows from before a file that was refused when it had appended some.
+    kept: Vec<RecordBatch>,
 }
 
 impl Default for EventBuilder {
@@ -72,21 +75,38 @@ impl Default for EventBuilder {
 impl EventBuilder {
     /// Starts with no rows.
     pub fn new() -> Self {
-        EventBuilder { row: Row::new(), columns: Columns::new() }
+        EventBuilder { row: Row::new(), columns: Columns::new(), kept: Vec::new() }
     }
 
     /// Rows so far.
     pub fn rows(&self) -> usize {
-        self.columns.rows()
+        self.kept_rows() + self.columns.rows()
+    }
+
+    fn kept_rows(&self) -> usize {
+        self.kept.iter().map(RecordBatch::num_rows).sum()
     }
 
     /// Memory that the rows take, in bytes, near enough to decide when to write them.
     pub fn memory(&self) -> usize {
-        self.columns.memory()
+        self.kept.iter().map(RecordBatch::get_array_memory_size).sum::<usize>() + self.columns.memory()
     }
 
-    /// Appends the records of a log file. A file that is refused has appended nothing.
-    pub fn append(&mut self, file: &LogFile, origin: &Origin) -> Result<Appended, NotRecords> {
+    /// Appends the records of a log file, of which there may be `most`. A file that is refused has appended
+    /// nothing.
+    pub fn append(&mut self, file: &LogFile, origin: &Origin, most: u64) -> Result<Appended, Refused> {
+        let before = self.columns.rows();
+        let appended = self.read(file, origin, most);
+        if appended.is_err() && self.columns.rows() > before {
+            let kept = self.columns.finish(before);
+            if before > 0 {
+                self.kept.push(kept);
+            }
+        }
+        appended
+    }
+
+    fn read(&mut self, file: &LogFile, origin: &Origin, most: u64) -> Result<Appended, Refused> {
         let mut appended = Appended::default();
         let columns = &mut self.columns;
         let bytes = &file.bytes;
@@ -96,7 +116,7 @@ impl EventBuilder {
             columns.append(row, text, start, time, index, origin);
             Ok(())
         };
-        let (records, broken) = reader::read(bytes, &mut self.row, &mut sink)?;
+        let (records, broken) = reader::read(bytes, &mut self.row, &mut sink, most)?;
         appended.records = u64::from(records.unsigned_abs());
         appended.broken = broken;
         appended.note_trailing(file);
@@ -105,13 +125,23 @@ impl EventBuilder {
 
     /// Hands over the rows, and starts anew.
     pub fn finish(&mut self) -> RecordBatch {
-        self.columns.finish(self.columns.rows())
+        self.finish_at(self.rows())
     }
 
     /// Hands over the first `rows` rows and nothing else: the end of a builder whose last
     /// [`EventBuilder::append`] has panicked, somewhere between two of its columns.
     pub fn salvage(mut self, rows: usize) -> RecordBatch {
-        self.columns.finish(rows)
+        self.finish_at(rows)
+    }
+
+    fn finish_at(&mut self, rows: usize) -> RecordBatch {
+        let last = self.columns.finish(rows - self.kept_rows());
+        if self.kept.is_empty() {
+            return last;
+        }
+        let mut batches = std::mem::take(&mut self.kept);
+        batches.push(last);
+        concat_batches(&schema::schema(), &batches).expect("they are all of one schema")
     }
 }
 

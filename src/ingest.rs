@@ -30,7 +30,7 @@ use crate::log_file::Limits;
 use crate::quarantine;
 use crate::source::FoundDigest;
 use crate::source::{self, Candidate, Filter, Ignored, Place};
-use crate::store::{S3, read_local};
+use crate::store::{S3, S3Options, read_local};
 use digests::{Desk, DigestOptions};
 use load::{Job, LoadOptions, Loaders, Work};
 pub use progress::{Failure, Progress, Summary};
@@ -44,6 +44,8 @@ pub struct Options {
     pub rename: Option<String>,
     /// Which log files.
     pub filter: Filter,
+    /// How buckets are reached.
+    pub s3: S3Options,
     /// Memory for log files and rows on their way, in bytes.
     pub memory_limit: usize,
     /// Threads that read log files.
@@ -87,7 +89,7 @@ pub async fn run(
     let started = Instant::now();
     let ignored = Arc::new(Ignored::default());
     let (to_fetch, candidates) = mpsc::channel(LISTED_AHEAD);
-    let store = Arc::new(S3::new());
+    let store = Arc::new(S3::with_options(options.s3.clone()));
     let writes = lake.filter(|_| !options.dry_run);
     let desk = match (writes, &options.digests) {
         (Some(lake), Some(digests)) => Some(Desk::new(lake, &store, options, digests)?),

@@ -98,7 +98,7 @@ pub use self::retain::Retained;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::vacuum::{SHORTEST_RETENTION, VacuumOptions, Vacuumed};
-pub use self::withdraw::Withdrawn;
+pub use self::withdraw::{WITHDRAWN_FOR, Withdrawn};
 pub use self::writer::{Batch, LakeWriter, Staged};
 
 /// The store of a directory or of an S3 prefix, which need not be a lake, and its place in that store.

@@ -18,11 +18,24 @@ pub struct Limits {
     pub uncompressed: u64,
     /// Uncompressed bytes per stored byte, heeded from 16 MB on. Real files reach 20.
     pub ratio: u64,
+    /// Records, and pieces that are none. A row takes memory however short its record is, so that the
+    /// bytes alone do not bound it. Real files stay under 50,000.
+    pub records: u64,
 }
+
+/// Records of real files have about a kilobyte; a file may have so many as would be half of that.
+const BYTES_PER_RECORD: u64 = 512;
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { compressed: 256 << 20, uncompressed: 512 << 20, ratio: 250 }
+        Limits::of(256 << 20, 512 << 20)
+    }
+}
+
+impl Limits {
+    /// The limits that go with these sizes.
+    pub fn of(compressed: u64, uncompressed: u64) -> Self {
+        Limits { compressed, uncompressed, ratio: 250, records: uncompressed / BYTES_PER_RECORD }
     }
 }
 

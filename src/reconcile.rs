@@ -25,7 +25,7 @@ use crate::integrity::{Checker, LogFileFact};
 use crate::lake::Lake;
 use crate::log_file::Limits;
 use crate::object::{LogKey, ObjectRef};
-use crate::store::Listed;
+use crate::store::{Listed, S3Options};
 pub use findings::{DayReport, Finding, Section, Totals};
 pub use repair::{Repaired, repair};
 
@@ -38,6 +38,8 @@ pub struct Options {
     pub deep: bool,
     /// What one object may cost.
     pub limits: Limits,
+    /// How buckets are reached.
+    pub s3: S3Options,
 }
 
 /// Requests at once.
@@ -85,7 +87,7 @@ impl Reconciler {
         options: Options,
         now: DateTime<Utc>,
     ) -> Result<Self> {
-        let (bucket, prefix) = Bucket::open(source)?;
+        let (bucket, prefix) = Bucket::open(source, &options.s3)?;
         let facts = match lake {
             Some(lake) => Some(lake.facts().await?),
             None => None,

@@ -9,9 +9,9 @@ use chrono::NaiveDate;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use super::aws::Access;
 use crate::bucket::Wanted;
 use crate::bucket::{METADATA_FILE, PUBLIC_KEYS_FILE};
-use crate::cloudtrail::Connect;
 use crate::collect::{Collected, collect_metadata, collect_public_keys};
 
 /// Save the signatures of digests beside a local copy of their bucket
@@ -46,8 +46,12 @@ pub struct Args {
     account: Vec<String>,
 
     /// Digests of this region; may be repeated
-    #[arg(long, value_name = "REGION")]
+    // The daemon's settings have a `region` that says something else.
+    #[arg(id = "regions", long = "region", value_name = "REGION")]
     region: Vec<String>,
+
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Runs the command.
@@ -73,12 +77,13 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         told.set_length(total);
         told.set_position(done);
     };
-    let collected = collect_metadata(&args.source, &wanted, &args.to, &stop, progress).await?;
+    let collected =
+        collect_metadata(&args.source, &wanted, &args.to, &args.access.store(), &stop, progress).await?;
     bar.finish_and_clear();
     let mut keys = None;
     if args.public_keys && !collected.stopped {
         let path = args.to.with_file_name(PUBLIC_KEYS_FILE);
-        keys = Some((collect_public_keys(&args.to, &path, &Connect::default()).await?, path));
+        keys = Some((collect_public_keys(&args.to, &path, &args.access.cloudtrail()).await?, path));
     }
     let mut out = std::io::stdout().lock();
     tell(&collected, &args.to.display().to_string(), &mut out)

@@ -81,7 +81,7 @@ impl Args {
         }
         let mut keys = Keys::from_files(&self.integrity.public_keys)?.with_lake(lake);
         if self.integrity.look_up_keys {
-            let profile = self.aws.profile.clone();
+            let profile = self.aws.reach.profile.clone();
             keys = keys.with_cloudtrail(Connect { profile, ..Connect::default() });
         }
         Ok(Some(Checker::new(keys)))

@@ -22,6 +22,7 @@ use crate::log_file::Limits;
 use crate::output::{self, Format};
 use crate::source::Filter;
 use crate::sql::{Script, Session, sources};
+use crate::store::S3Options;
 
 /// Walk through an intrusion in made-up logs: ingest them, check them, ask what happened
 ///
@@ -78,7 +79,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         temporary.path().to_path_buf()
     };
     let mut out = std::io::stdout();
-    let outcome = walk(&dir, args.keep.as_deref(), &mut out).await;
+    let outcome = Box::pin(walk(&dir, args.keep.as_deref(), &mut out)).await;
     match outcome {
         Err(error) if output::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         other => other.map(|()| ExitCode::SUCCESS),
@@ -125,6 +126,7 @@ async fn ingest_logs(logs: &Path, lake: &str, out: &mut dyn Write) -> Result<()>
         filter: Filter::default(),
         memory_limit: 256 << 20,
         threads: ingest::cores(),
+        s3: S3Options::default(),
         limits: Limits::default(),
         dry_run: false,
         digests: Some(DigestOptions::default()),

@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::aws::Access;
 use crate::ingest::digests::{DigestOptions, Digests};
 use crate::ingest::{self, Options, Progress, Summary};
 use crate::integrity::State;
@@ -30,7 +31,9 @@ Examples:
   trailq ingest ./AWSLogs
   trailq ingest s3://my-trail-bucket --from 2026-01-01 --account 111122223333
   trailq ingest './export/*.json.gz' --lake s3://my-lake-bucket/trailq
-  trailq ingest ./bucket-copy --as s3://my-trail-bucket")]
+  trailq ingest ./bucket-copy --as s3://my-trail-bucket
+  trailq ingest s3://their-bucket --bucket name=their-bucket,role_arn=arn:aws:iam::444455556666:role/reader
+  trailq ingest s3://my-trail-bucket --config /etc/trailq/trailq.toml")]
 pub struct Args {
     /// A directory, a file, a glob, or an S3 URL (repeatable)
     #[arg(value_name = "SOURCE", required = true)]
@@ -53,7 +56,8 @@ pub struct Args {
     account: Vec<String>,
 
     /// Only log files of this region (repeatable)
-    #[arg(long, value_name = "REGION")]
+    // The daemon's settings have a `region` that says something else.
+    #[arg(id = "regions", long = "region", value_name = "REGION")]
     region: Vec<String>,
 
     /// What the rows call the source: for a local copy of a bucket, the bucket it is a copy of
@@ -86,6 +90,13 @@ pub struct Args {
     /// Threads that read log files [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
+
+    /// The most records that a log file may have; one that has more goes to quarantine
+    #[arg(long, value_name = "N", default_value_t = Limits::default().records, value_parser = clap::value_parser!(u64).range(1..))]
+    max_records: u64,
+
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Log files that failed and are told one by one.
@@ -128,11 +139,15 @@ impl Args {
                 accounts: self.account.clone(),
                 regions: self.region.clone(),
             },
+            s3: self.access.store(),
             memory_limit: self.memory_limit as usize * 1_000_000,
             threads: self.threads.map_or_else(ingest::cores, usize::from),
-            limits: Limits::default(),
+            limits: Limits { records: self.max_records, ..Limits::default() },
             dry_run: self.dry_run,
-            digests: (!self.no_digests).then(|| DigestOptions { public_keys: self.public_keys.clone() }),
+            digests: (!self.no_digests).then(|| DigestOptions {
+                public_keys: self.public_keys.clone(),
+                cloudtrail: self.access.cloudtrail(),
+            }),
         })
     }
 

@@ -3,6 +3,7 @@
 mod list;
 mod replay;
 mod show;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ Examples:
   trailq quarantine show 3f2a
   trailq quarantine replay --all --dry-run
   trailq quarantine replay --reason damaged_gzip --refetch
-  trailq quarantine discard 3f2a")]
+  trailq quarantine discard 3f2a
+  trailq quarantine withdraw --failed")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -38,9 +40,11 @@ enum Command {
     /// Show one piece with its bytes
     Show(show::Args),
     /// Read pieces again, and put what can be read now into the lake
-    Replay(replay::Args),
+    Replay(Box<replay::Args>),
     /// Leave pieces outside for good; they and their bytes stay in the table
     Discard(replay::Discard),
+    /// Take the events of log files out of the lake, such as those whose integrity failed
+    Withdraw(withdraw::Args),
 }
 
 /// Runs the command.
@@ -50,6 +54,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Show(args) => args.run().await,
         Command::Replay(args) => args.run().await,
         Command::Discard(args) => args.run().await,
+        Command::Withdraw(args) => args.run().await,
     };
     quiet_on_broken_pipe(result)
 }

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use chrono::{NaiveDate, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::aws::Access;
 use crate::bucket::{PUBLIC_KEYS_FILE, Wanted, read_public_keys};
-use crate::cloudtrail::Connect;
 use crate::digest::PublicKeys;
 use crate::integrity::{self, Checker, Keys};
 use crate::lake::Lake;
@@ -30,7 +30,8 @@ use tell::{Format, Teller};
 Examples:
   trailq reconcile s3://my-trail-bucket --from 2026-01-01
   trailq reconcile ./bucket-copy --lake ./my-lake --deep
-  trailq reconcile s3://my-trail-bucket --repair")]
+  trailq reconcile s3://my-trail-bucket --repair
+  trailq reconcile s3://my-trail-bucket --config /etc/trailq/trailq.toml")]
 pub struct Args {
     /// A bucket, or a directory with a copy of one (repeatable)
     #[arg(value_name = "SOURCE", required = true)]
@@ -53,7 +54,8 @@ pub struct Args {
     account: Vec<String>,
 
     /// Only this region (repeatable)
-    #[arg(long, value_name = "REGION")]
+    // The daemon's settings have a `region` that says something else.
+    #[arg(id = "regions", long = "region", value_name = "REGION")]
     region: Vec<String>,
 
     /// Read all digests and log files again and take their hashes, instead of believing those of the lake
@@ -76,6 +78,9 @@ pub struct Args {
     /// Findings to tell of each kind in text and JSON
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
+
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Runs the command.
@@ -118,7 +123,8 @@ impl Args {
             to: self.to,
             kind: None,
         };
-        let options = Options { wanted, deep: self.deep, limits: Limits::default() };
+        let s3 = self.access.store();
+        let options = Options { wanted, deep: self.deep, limits: Limits::default(), s3: s3.clone() };
         let mut reconciler = Reconciler::start(source, lake, checker, options, Utc::now())
             .await
             .with_context(|| format!("looking at {source}"))?;
@@ -126,7 +132,7 @@ impl Args {
         while let Some(report) = reconciler.next_day().await? {
             let mut repaired = Repaired::default();
             if let Some(lake) = lake.filter(|_| self.repair) {
-                repaired = repair(lake, source, &report, stop).await?;
+                repaired = Box::pin(repair(lake, source, &s3, &report, stop)).await?;
             }
             teller.day(&report, repaired, reconciler.days_left())?;
             if stop.is_cancelled() {
@@ -171,7 +177,7 @@ impl Args {
             None => Keys::of(known),
         };
         let asks = is_bucket && self.public_keys.is_empty();
-        Ok(if asks { keys.with_cloudtrail(Connect::default()) } else { keys })
+        Ok(if asks { keys.with_cloudtrail(self.access.cloudtrail()) } else { keys })
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use chrono::NaiveDate;
 
 use report::Report;
 
@@ -18,7 +19,9 @@ use report::Report;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit code 0 if all is well, 1 if something is in quarantine or its integrity failed, 2 if the lake could
-not be read.
+not be read. A log file that failed counts for as long as nobody has dealt with it, however old it is:
+`trailq quarantine withdraw --failed` takes such files out of the lake, and `trailq quarantine discard` settles
+what is in quarantine.
 
 Examples:
   trailq status --lake s3://my-lake-bucket/trailq
@@ -37,9 +40,13 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", env = "TRAILQ_METRICS_ADDRESS", default_value = "127.0.0.1:9464")]
     metrics_address: String,
 
-    /// How many days back integrity is looked at
+    /// How many days back log files are counted by their integrity; those that failed count from the beginning
     #[arg(long, value_name = "DAYS", env = "TRAILQ_INTEGRITY_DAYS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     integrity_days: u32,
+
+    /// Leave alone log files that failed and whose keys have a date before this one
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    failed_since: Option<NaiveDate>,
 
     /// What makes the exit code 1: anything, only failed integrity, only quarantine, or nothing
     #[arg(long, value_name = "WHAT", default_value = "any", value_enum)]
@@ -68,7 +75,7 @@ enum Format {
 pub async fn run(args: Args) -> Result<ExitCode> {
     let address = (args.metrics_address != "off").then(|| args.metrics_address.clone());
     let asked = tokio::task::spawn_blocking(move || address.map(|address| daemon::ask(&address)));
-    let lake = lake::look(&args.lake, args.integrity_days).await?;
+    let lake = lake::look(&args.lake, args.integrity_days, args.failed_since).await?;
     let report = Report { lake, daemon: asked.await? };
     match args.format {
         Format::Text => report.print(args.integrity_days)?,

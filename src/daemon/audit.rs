@@ -107,10 +107,7 @@ impl Auditor {
             if self.told.len() < REMEMBERED && self.told.insert((file.log_file.clone(), file.why)) {
                 let (log_file, digest) = (escape(&file.log_file, true), file.digest.as_deref().unwrap_or(""));
                 let (log_file, digest, why) = (&*log_file, &*escape(digest, true), file.why.as_str());
-                error!(
-                    log_file,
-                    digest, why, "integrity failed: this log file is not as CloudTrail wrote it"
-                );
+                error!(log_file, digest, why, "integrity failed: {}", meaning(file.why));
                 self.metrics.error("integrity", why);
                 new.push(file);
             }
@@ -133,6 +130,20 @@ impl Auditor {
             info!(files = log_files.len(), why = why.as_str(), "moved to quarantine");
         }
         Ok(())
+    }
+}
+
+/// What is known of a log file that failed for this reason, and no more than that.
+fn meaning(why: Reason) -> &'static str {
+    match why {
+        Reason::HashMismatch => "this log file is not as CloudTrail wrote it",
+        Reason::Deleted => "CloudTrail wrote this log file, and the bucket does not have it",
+        Reason::Unreadable => "CloudTrail wrote this log file, and what is in its place cannot be unpacked",
+        Reason::BadSignature => "the digest that would vouch for this log file does not hold",
+        Reason::BrokenChain => "the digest that would vouch for this log file is missing or was replaced",
+        Reason::NoDigestYet | Reason::KeyNotFound | Reason::NotListed | Reason::NoDigest | Reason::NoKey => {
+            "this log file is not proven"
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::works::{End, Works};
 use crate::contain::contained_async;
 use crate::ingest::load::{Job, Work};
 use crate::integrity::Checker;
-use crate::lake::{DigestStatus, LogFileId};
+use crate::lake::{DigestEntry, DigestStatus, LogFileId};
 use crate::metrics::Metrics;
 use crate::object::{LogKey, ObjectRef};
 use crate::output::escape;
@@ -201,6 +201,7 @@ impl Shared {
                     self.works.finish(wanted.id, End::Duplicate);
                     return None;
                 }
+                self.tell(&entry);
                 Some(Work::Digest(Box::new(entry)))
             }
             (Kind::Digest(_), None) => {
@@ -219,6 +220,31 @@ impl Shared {
         }
     }
 
+    /// Says of a digest that it proves nothing: whoever reads of the log files that it should have
+    /// vouched for wants to know this first.
+    fn tell(&self, entry: &DigestEntry) {
+        let digest = escape(&entry.digest, true);
+        let (digest, reason) = (&*digest, entry.reason.as_deref().unwrap_or_default());
+        let detail = escape(entry.detail.as_deref().unwrap_or_default(), true);
+        let detail = &*detail;
+        match entry.status {
+            DigestStatus::Valid => return,
+            DigestStatus::Invalid => {
+                error!(digest, reason, detail, "this digest does not hold: nothing that it lists is proven");
+            }
+            DigestStatus::Missing => {
+                error!(digest, reason, "this digest is not in the bucket: nothing that it listed is proven");
+            }
+            DigestStatus::KeyNotFound => {
+                warn!(
+                    digest,
+                    detail, "the public key of this digest could not be looked up: tried again later"
+                );
+            }
+        }
+        self.metrics.error("digest", entry.status.as_str());
+    }
+
     /// What becomes of an object that can't be had: something for quarantine, or its message goes back.
     fn failed(&self, wanted: &Wanted, error: &FetchError) -> Option<Work> {
         let (bucket, key) = told(&wanted.object);
@@ -231,7 +257,9 @@ impl Shared {
             {
                 match kind {
                     Kind::Digest(digest) => {
-                        return Some(Work::Digest(Box::new(Checker::missing(&wanted.object, digest))));
+                        let entry = Checker::missing(&wanted.object, digest);
+                        self.tell(&entry);
+                        return Some(Work::Digest(Box::new(entry)));
                     }
                     Kind::Log(log) => {
                         let candidate = wanted.candidate(log, wanted.size.unwrap_or(0), None);

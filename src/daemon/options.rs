@@ -138,7 +138,7 @@ impl Options {
 /// What one log file may cost within a memory limit. CloudTrail's own stay under 50 MB inflated.
 pub fn limits_within(memory_limit: usize) -> Limits {
     let memory_limit = memory_limit as u64;
-    Limits { compressed: memory_limit / 8, uncompressed: memory_limit / 4, ..Limits::default() }
+    Limits::of(memory_limit / 8, memory_limit / 4)
 }
 
 #[cfg(test)]

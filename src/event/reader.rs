@@ -23,10 +23,27 @@ pub struct Broken {
     pub detail: String,
 }
 
-/// The file is JSON or text, but nothing that CloudTrail delivers as a log file.
+/// Why a file is refused as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a CloudTrail log file: {0}")]
-pub struct NotRecords(pub String);
+pub enum Refused {
+    /// It is JSON or text, but nothing that CloudTrail delivers as a log file.
+    #[error("not a CloudTrail log file: {0}")]
+    NotRecords(String),
+    /// Its records, or the pieces of it that are none, are more than
+    /// [`crate::log_file::Limits::records`].
+    #[error("more than the {0} records that a log file may have")]
+    TooManyRecords(u64),
+}
+
+impl Refused {
+    /// A short name for tables and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refused::NotRecords(_) => "not_a_log_file",
+            Refused::TooManyRecords(_) => "too_many_records",
+        }
+    }
+}
 
 /// How many times over the bytes of a file may be looked at again to find the next good records
 /// behind broken ones. A file that needs more is hostile or hopeless; its rest is set aside in one
@@ -34,6 +51,8 @@ pub struct NotRecords(pub String);
 const RECOVERY_PASSES: usize = 16;
 /// Smaller files may be looked at as if they had this many bytes.
 const RECOVERY_BYTES: usize = 1 << 20;
+/// Records have numbers of 32 bits with a sign.
+const MOST_RECORDS: usize = 1 << 30;
 
 /// Where a record stands in the file.
 pub(super) struct Place {
@@ -45,17 +64,23 @@ pub(super) struct Place {
 /// Takes a whole record's values and its place; may refuse it with a reason.
 type Sink<'a> = dyn FnMut(&Row, Place) -> Result<(), &'static str> + 'a;
 
-/// Reads the records of `bytes` in order, and hands each whole one to `sink`.
+/// Reads the records of `bytes` in order, and hands each whole one to `sink`: `most` of them, and if there
+/// are more, one too many.
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     row: &'a mut Row,
     sink: &'a mut Sink<'a>,
-) -> Result<(i32, Vec<Broken>), NotRecords> {
+    most: u64,
+) -> Result<(i32, Vec<Broken>), Refused> {
     let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
     let cursor = Cursor::new(bytes, start);
     let recovery = bytes.len().max(RECOVERY_BYTES) * RECOVERY_PASSES;
-    let mut reader = Reader { bytes, cursor, row, sink, next_index: 0, broken: Vec::new(), recovery };
+    let limit = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_RECORDS);
+    let mut reader = Reader { bytes, cursor, row, sink, next_index: 0, broken: Vec::new(), limit, recovery };
     reader.documents()?;
+    if reader.is_over() {
+        return Err(Refused::TooManyRecords(limit as u64));
+    }
     Ok((reader.next_index, reader.broken))
 }
 
@@ -66,14 +91,16 @@ struct Reader<'a, 'b> {
     sink: &'b mut Sink<'b>,
     next_index: i32,
     broken: Vec<Broken>,
+    /// Records, and pieces that are none, that there may be.
+    limit: usize,
     /// Bytes that may still be looked at again.
     recovery: usize,
 }
 
 impl Reader<'_, '_> {
-    fn documents(&mut self) -> Result<(), NotRecords> {
+    fn documents(&mut self) -> Result<(), Refused> {
         let mut first = true;
-        while let Some(byte) = self.cursor.peek() {
+        while let Some(byte) = self.cursor.peek().filter(|_| !self.is_over()) {
             let start = self.cursor.at();
             let read = match byte {
                 b'{' => self.object(),
@@ -86,12 +113,18 @@ impl Reader<'_, '_> {
             };
             match read {
                 Ok(()) => {}
-                Err(reason) if first => return Err(NotRecords(reason)),
+                Err(reason) if first => return Err(Refused::NotRecords(reason)),
                 Err(reason) => self.set_aside_rest(start, "trailing_bytes", reason),
             }
             first = false;
         }
-        if first { Err(NotRecords("no content".to_owned())) } else { Ok(()) }
+        if first { Err(Refused::NotRecords("no content".to_owned())) } else { Ok(()) }
+    }
+
+    /// Whether there are more records than there may be. Then the rest is of no interest.
+    fn is_over(&self) -> bool {
+        usize::try_from(self.next_index).is_ok_and(|index| index > self.limit)
+            || self.broken.len() > self.limit
     }
 
     /// An object: a document with `Records`, or a bare record.
@@ -99,7 +132,7 @@ impl Reader<'_, '_> {
         let start = self.cursor.at();
         self.cursor.take(b'{');
         let (mut first, mut found) = (true, false);
-        loop {
+        while !self.is_over() {
             let member = self.cursor.at();
             let key = match self.cursor.key(first) {
                 Ok(Some(key)) => key,
@@ -166,10 +199,10 @@ impl Reader<'_, '_> {
     }
 
     /// The elements of an array of records, whose bracket has been passed. `false` if the text gave
-    /// out before its end, which has been reported then.
+    /// out before its end, which has been reported then, or there are too many.
     fn records(&mut self) -> bool {
         let mut first = true;
-        loop {
+        while !self.is_over() {
             let before = self.cursor.at();
             match self.cursor.element(first) {
                 Ok(true) => {}
@@ -189,6 +222,7 @@ impl Reader<'_, '_> {
                 return false;
             }
         }
+        false
     }
 
     fn element(&mut self, start: usize) -> Result<(), Invalid> {

@@ -10,13 +10,16 @@ const ORIGIN: Origin = Origin {
     log_date: Some(20_000),
 };
 
+/// More records than any of these files has.
+const MOST: u64 = 1_000_000;
+
 fn file(text: &[u8]) -> LogFile {
     LogFile::read(text, &crate::log_file::Limits::default()).unwrap()
 }
 
 fn read(text: &str) -> (Appended, RecordBatch) {
     let mut builder = EventBuilder::new();
-    let appended = builder.append(&file(text.as_bytes()), &ORIGIN).unwrap();
+    let appended = builder.append(&file(text.as_bytes()), &ORIGIN, MOST).unwrap();
     (appended, builder.finish())
 }
 
@@ -186,7 +189,7 @@ fn invalid_utf8_costs_only_its_record() {
     let place = text.iter().position(|&byte| byte == b'X').unwrap();
     text[place] = 0xFF;
     let mut builder = EventBuilder::new();
-    let appended = builder.append(&file(&text), &ORIGIN).unwrap();
+    let appended = builder.append(&file(&text), &ORIGIN, MOST).unwrap();
     assert_eq!(ids(&builder.finish()), ["1", "3"]);
     assert_eq!((appended.broken[0].reason, appended.broken[0].record_index), ("invalid_utf8", Some(1)));
 }
@@ -228,9 +231,34 @@ fn what_is_no_log_file_is_refused_whole() {
         "\u{FEFF}",
     ] {
         let mut builder = EventBuilder::new();
-        let outcome = builder.append(&file(text.as_bytes()), &ORIGIN);
+        let outcome = builder.append(&file(text.as_bytes()), &ORIGIN, MOST);
         let refused = outcome.as_ref().map_or(true, |appended| !appended.broken.is_empty());
         assert!(refused && builder.rows() == 0, "{text}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_file_of_too_many_records_is_refused_and_leaves_the_rows_before_it_alone() {
+    let members = format!("{{\"Records\":[{}],\"a\":1,\"b\":2,\"c\":3,\"d\":4}}", good(1));
+    let documents = format!("{{\"Records\":[{}]}}", good(1)).repeat(4);
+    let records = |records: [&str; 4]| format!("{{\"Records\":[{}]}}", records.join(","));
+    let empty = records(["{}"; 4]);
+    let no_records = records(["1"; 4]);
+    let broken = records(["{\"a\"}", &good(1), "{\"a\"}", &good(2)]);
+    let lines = [good(1), good(2), good(3), good(4)].join("\n");
+    for text in [empty, no_records, broken, lines, documents, members] {
+        let mut builder = EventBuilder::new();
+        builder.append(&file(good(1).as_bytes()), &ORIGIN, 3).unwrap();
+        let text = file(text.as_bytes());
+        assert_eq!(builder.append(&text, &ORIGIN, 3), Err(Refused::TooManyRecords(3)));
+        assert_eq!(builder.rows(), 1);
+        // As many as there may be are none too many.
+        let appended = builder.append(&text, &ORIGIN, 4).unwrap();
+        builder.append(&file(good(9).as_bytes()), &ORIGIN, 3).unwrap();
+        let batch = builder.finish();
+        assert_eq!(batch.num_rows() as u64, 2 + appended.rows);
+        assert_eq!(column(&batch, "eventid").pop().unwrap().as_deref(), Some("9"));
+        assert_eq!(builder.rows(), 0);
     }
 }
 
@@ -244,8 +272,8 @@ fn rows_before_an_append_that_panicked_are_salvaged_whole() {
     let mut panics = 0;
     for length in (0..text.len()).filter(|length| text.is_char_boundary(*length)) {
         let mut builder = EventBuilder::new();
-        builder.append(&file(text.as_bytes()), &ORIGIN).unwrap();
-        let EventBuilder { row, columns } = &mut builder;
+        builder.append(&file(text.as_bytes()), &ORIGIN, MOST).unwrap();
+        let EventBuilder { row, columns, .. } = &mut builder;
         // Part of the text is missing, so that the last record's row is appended in part.
         let append = || columns.append(row, &text[..length], 0, RowTime::default(), 2, &ORIGIN);
         panics += usize::from(std::panic::catch_unwind(std::panic::AssertUnwindSafe(append)).is_err());
@@ -336,7 +364,7 @@ proptest! {
         let (before, after) = (good(1), format!(",{},{}]}}", good(2), good(3)));
         let text = [b"{\"Records\":[", before.as_bytes(), b",", &damaged, after.as_bytes()].concat();
         let mut builder = EventBuilder::new();
-        let appended = builder.append(&file(&text), &ORIGIN).unwrap();
+        let appended = builder.append(&file(&text), &ORIGIN, MOST).unwrap();
         let found = ids(&builder.finish());
         for id in ["1", "2", "3"] {
             prop_assert!(found.iter().any(|other| other == id), "{} is lost: {:?}", id, appended.broken);
@@ -348,14 +376,14 @@ proptest! {
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(file) = LogFile::read(&bytes, &crate::log_file::Limits::default()) {
-            let _ = EventBuilder::new().append(&file, &ORIGIN);
+            let _ = EventBuilder::new().append(&file, &ORIGIN, MOST);
         }
     }
 
     #[test]
     fn any_json_like_text_is_read_without_a_panic(text in r#"(\{"Records":\[)?[\[\]{}:,"\\ua0-9.tfn ]{0,60}"#) {
         if let Ok(file) = LogFile::read(text.as_bytes(), &crate::log_file::Limits::default()) {
-            let _ = EventBuilder::new().append(&file, &ORIGIN);
+            let _ = EventBuilder::new().append(&file, &ORIGIN, MOST);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct DigestOptions {
     /// Files with public keys. Without any, CloudTrail is asked for those of objects, and the file beside
     /// `AWSLogs` has those of a local copy.
     pub public_keys: Vec<PathBuf>,
+    /// How CloudTrail is asked.
+    pub cloudtrail: Connect,
 }
 
 /// Digests are small; what is larger is none.
@@ -450,5 +452,5 @@ fn keys(options: &Options, digests: &DigestOptions) -> Result<Keys> {
         }
     }
     let keys = Keys::default().with_keys_of_copy(known);
-    Ok(if remote { keys.with_cloudtrail(Connect::default()) } else { keys })
+    Ok(if remote { keys.with_cloudtrail(digests.cloudtrail.clone()) } else { keys })
 }

@@ -56,9 +56,6 @@ const KEPT_BYTES: usize = 64 << 20;
 /// Memory that a log file takes which a digest lists.
 const LISTED_BYTES: usize = 400;
 
-/// The reason of a file whose text holds no records.
-const NOT_A_LOG_FILE: &str = "not_a_log_file";
-
 /// The reason of a file that the reader is not up to.
 const READER_PANICKED: &str = "reader_panicked";
 
@@ -316,8 +313,8 @@ impl<T> Loader<T> {
         let file = LogFile::read(bytes, &self.limits).map_err(|error| (error.code(), error.to_string()))?;
         entry.uncompressed_size = Some(file.bytes.len() as u64);
         entry.sha256 = Some(hex::encode(&file.sha256));
-        let appended = self.events.append(&file, &origin(candidate));
-        let appended = appended.map_err(|error| (NOT_A_LOG_FILE, error.to_string()))?;
+        let appended = self.events.append(&file, &origin(candidate), self.limits.records);
+        let appended = appended.map_err(|error| (error.code(), error.to_string()))?;
         failpoint::panic_at(failpoint::PANIC_IN_READER);
         Ok((file, appended))
     }

@@ -125,7 +125,7 @@ impl Reader {
             Ok(file) => file,
             Err(error) => return warn!(log_file, error = error.to_string(), "left out"),
         };
-        match self.events.append(&file, &origin(candidate)) {
+        match self.events.append(&file, &origin(candidate), self.limits.records) {
             Ok(appended) => {
                 for broken in appended.broken {
                     let (index, detail) = (broken.record_index, broken.detail);

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use aws_config::default_provider::use_fips::use_fips_provider;
 use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use deltalake::DeltaTableBuilder;
 use deltalake::logstore::LogStoreRef;
 use deltalake::logstore::object_store::{ClientOptions, aws::resolve_bucket_region};
@@ -103,8 +105,18 @@ async fn s3_options(bucket: &str) -> HashMap<String, String> {
             set("AWS_FORCE_CREDENTIAL_LOAD", "true");
         }
     }
-    if variable("AWS_REGION").is_none() && variable("AWS_DEFAULT_REGION").is_none() {
-        set("aws_region", &region(bucket, endpoint.is_some()).await);
+    let mut named = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    if named.is_none() {
+        let region = region(bucket, endpoint.is_some()).await;
+        set("aws_region", &region);
+        named = Some(region);
+    }
+    if let (None, Some(region)) = (&endpoint, named)
+        && use_fips_provider(&ProviderConfig::default()).await == Some(true)
+    {
+        // The store's client knows nothing of such endpoints.
+        set("aws_endpoint", &format!("https://s3-fips.{region}.amazonaws.com"));
+        set("AWS_FORCE_CREDENTIAL_LOAD", "true");
     }
     options
 }

@@ -40,6 +40,10 @@ const KEPT_BYTES: usize = 64 << 20;
 /// ranges, both ends included.
 pub(crate) const RECORD_INDEXES: &str = "recordIndexes";
 
+/// Why log files are withdrawn: because the digests speak against them, or because somebody wanted it.
+/// Nothing else is in quarantine for these reasons.
+pub const WITHDRAWN_FOR: [&str; 2] = ["integrity_failed", "withdrawn"];
+
 /// What was taken out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withdrawn {
@@ -52,8 +56,9 @@ pub struct Withdrawn {
 impl Lake {
     /// Moves the rows of these log files from `events` to quarantine, as `reason` and `detail`.
     ///
-    /// Log files without rows, unknown ones and those in quarantine already are passed over, so that
-    /// doing it again does nothing. `trailq quarantine replay` puts the rows back.
+    /// Unknown log files and those in quarantine already are passed over, so that doing it again does
+    /// nothing. A log file without rows goes as well: perhaps somebody has emptied it. `trailq
+    /// quarantine replay` puts the rows back.
     pub async fn withdraw(&self, log_files: &[String], reason: &str, detail: &str) -> Result<Withdrawn> {
         for _ in 0..ATTEMPTS {
             let Some(withdrawal) = self.plan_withdrawal(log_files, reason, detail).await? else {
@@ -88,7 +93,7 @@ impl Lake {
         let view = self.view().await?;
         let names: Vec<&str> = log_files.iter().map(String::as_str).collect();
         let mut entries = self.ledger(&names).await?;
-        entries.retain(|entry| entry.status == Status::Committed && entry.event_count > 0);
+        entries.retain(|entry| entry.status == Status::Committed);
         if entries.is_empty() {
             return Ok(None);
         }
@@ -325,10 +330,15 @@ fn withdrawn_batch(
     detail: &str,
 ) -> (Batch, Withdrawn) {
     let (mut batch, mut withdrawn) = (Batch::default(), Withdrawn::default());
+    let without_rows = Document::default();
     for entry in entries {
-        let Some(document) = documents.get(&entry.log_file) else {
-            warn!(log_file = entry.log_file, "the ledger tells of rows that events does not have");
-            continue;
+        let document = match documents.get(&entry.log_file) {
+            Some(document) => document,
+            None if entry.event_count == 0 => &without_rows,
+            None => {
+                warn!(log_file = entry.log_file, "the ledger tells of rows that events does not have");
+                continue;
+            }
         };
         let count = document.records.len() as u64;
         withdrawn.log_files += 1;

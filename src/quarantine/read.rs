@@ -12,7 +12,7 @@ use super::{Failed, failed};
 use crate::event::schema::RECORD_INDEX;
 use crate::event::{Appended, Broken, EventBuilder, Origin};
 use crate::hex;
-use crate::lake::{LogFileEntry, QuarantineEntry, Quarantined, Status};
+use crate::lake::{LogFileEntry, QuarantineEntry, Quarantined, Status, WITHDRAWN_FOR};
 use crate::log_file::{Limits, LogFile};
 
 /// What quarantine has of one log file.
@@ -84,7 +84,7 @@ impl Group {
         let read = match &fetched {
             Some(bytes) => self.read_file(bytes, limits),
             // Rows that were taken out of the lake again: the ledger knows that they had been read.
-            None if self.ledger.record_count > 0 => self.put_back(&piece)?,
+            None if self.ledger.record_count > 0 || is_withdrawn(&piece) => self.put_back(&piece)?,
             None if (piece.entry.bytes.len() as u64) < self.ledger.size => Err(incomplete()),
             None => self.read_file(&piece.entry.bytes, limits),
         };
@@ -105,8 +105,8 @@ impl Group {
     fn read_file(&self, stored: &[u8], limits: &Limits) -> Result<Again, Why> {
         let file = LogFile::read(stored, limits).map_err(|error| why(error.code(), &error))?;
         let mut builder = EventBuilder::new();
-        let appended = builder.append(&file, &self.origin());
-        let appended = appended.map_err(|error| why("not_a_log_file", &error))?;
+        let appended = builder.append(&file, &self.origin(), limits.records);
+        let appended = appended.map_err(|error| why(error.code(), &error))?;
         let quarantine: Vec<_> = appended.broken.iter().map(|broken| self.broken(broken, &file)).collect();
         let mut entry = LogFileEntry {
             size: stored.len() as u64,
@@ -141,7 +141,7 @@ impl Group {
         };
         let indexes: Vec<i32> = indexes.ranges.into_iter().flat_map(|(first, last)| first..=last).collect();
         let mut builder = EventBuilder::new();
-        let appended = match builder.append(&text(piece.entry.bytes.clone()), &self.origin()) {
+        let appended = match builder.append(&text(piece.entry.bytes.clone()), &self.origin(), u64::MAX) {
             Ok(appended) if appended.broken.is_empty() && builder.rows() == indexes.len() => appended,
             Ok(_) => return Ok(Err(why("not_withdrawn", "its records are not those of its indexes"))),
             Err(error) => return Ok(Err(why("not_withdrawn", &error))),
@@ -154,7 +154,8 @@ impl Group {
             ..self.ledger.clone()
         };
         let rows = with_indexes(&builder.finish(), indexes)?;
-        Ok(Ok(Again { entry: Some(entry), events: vec![rows], ..Again::default() }))
+        let events = if rows.num_rows() == 0 { vec![] } else { vec![rows] };
+        Ok(Ok(Again { entry: Some(entry), events, ..Again::default() }))
     }
 
     /// Pieces of a file of which the lake has the rest.
@@ -220,8 +221,8 @@ impl Group {
         } else {
             LogFile::read(bytes, limits).map_err(|error| why(error.code(), &error))?
         };
-        let appended = builder.append(&file, &self.origin());
-        let appended = appended.map_err(|error| why("not_a_log_file", &error))?;
+        let appended = builder.append(&file, &self.origin(), limits.records);
+        let appended = appended.map_err(|error| why(error.code(), &error))?;
         match appended.broken.first() {
             Some(broken) => Err(why(broken.reason, &broken.detail)),
             None if appended.rows == 0 => Err(why("no_record", "there is no record in it")),
@@ -260,6 +261,10 @@ impl Group {
 
 fn incomplete() -> Why {
     why("incomplete", "quarantine keeps only a part of its bytes: fetch it again")
+}
+
+fn is_withdrawn(piece: &Quarantined) -> bool {
+    WITHDRAWN_FOR.contains(&piece.entry.reason.as_str())
 }
 
 fn is_complete(piece: &Quarantined) -> bool {

@@ -13,6 +13,7 @@ use crate::lake::{Batch, DigestEntry, Lake, LogFileId};
 use crate::log_file::Limits;
 use crate::object::LogKey;
 use crate::source::Filter;
+use crate::store::S3Options;
 
 /// Log files that are ingested at once.
 const AT_ONCE: usize = 2000;
@@ -51,15 +52,16 @@ impl std::ops::AddAssign for Repaired {
 pub async fn repair(
     lake: &Lake,
     source: &str,
+    s3: &S3Options,
     report: &DayReport,
     stop: &CancellationToken,
 ) -> Result<Repaired> {
     let mut repaired =
         Repaired { digests: keep_digests(lake, &report.new_digests).await?, ..Repaired::default() };
-    let (bucket, _) = Bucket::open(source)?;
+    let (bucket, _) = Bucket::open(source, s3)?;
     for (rename, sources) in sources(&bucket, &report.lacking) {
         for sources in sources.chunks(AT_ONCE) {
-            repaired += ingest(lake, sources.to_vec(), rename.clone(), stop).await?;
+            repaired += ingest(lake, sources.to_vec(), rename.clone(), s3, stop).await?;
         }
     }
     Ok(repaired)
@@ -86,12 +88,14 @@ async fn ingest(
     lake: &Lake,
     sources: Vec<String>,
     rename: Option<String>,
+    s3: &S3Options,
     stop: &CancellationToken,
 ) -> Result<Repaired> {
     let options = ingest::Options {
         sources,
         rename,
         filter: Filter::default(),
+        s3: s3.clone(),
         memory_limit: MEMORY,
         threads: ingest::cores(),
         limits: Limits::default(),

@@ -20,6 +20,7 @@ mod interop;
 mod interrupted;
 mod lake_upkeep;
 mod memory;
+mod proxy;
 mod pruning;
 mod python;
 mod quarantine;

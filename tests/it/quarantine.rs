@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::support::{Folder, Run, any_key, event_ids, gzip, ingest, log_file, log_text, number, rows};
+use super::support::{
+    Folder, Run, any_key, event_ids, gzip, ingest, log_file, log_text, number, rows, trailq,
+};
 
 const BROKEN_RECORD: &str = r#"{"eventID":"broken", nonsense}"#;
 
@@ -84,6 +86,30 @@ fn records_around_a_broken_one_keep_their_numbers() {
         rows(&folder.lake(), sql),
         [json!({"record_count": 3, "event_count": 2, "quarantined_count": 1})]
     );
+}
+
+#[test]
+fn a_file_of_more_records_than_may_be_is_set_aside_and_read_with_another_limit() {
+    let folder = Folder::new();
+    folder.write(&format!("logs/{}", any_key("few")), &log_file(&["1", "2"]));
+    folder.write(&format!("logs/{}", any_key("many")), &log_file(&["3", "4", "5"]));
+    let lines = ["6", "7", "8"].map(|id| {
+        format!("{{\"eventVersion\":\"1.11\",\"eventTime\":\"2026-01-05T08:07:00Z\",\"eventID\":\"{id}\"}}")
+    });
+    folder.write(&format!("logs/{}", any_key("lines")), &gzip(lines.join("\n").as_bytes()));
+    let run = ingest_logs(&folder, &["--max-records", "2", "--threads", "1"]).expect(1);
+    assert!(run.stdout.contains("2 files: too_many_records"), "{}", run.stdout);
+    assert_eq!(event_ids(&folder.lake()), ["1", "2"]);
+    assert_eq!(
+        kept(&folder, "many"),
+        ("too_many_records".to_owned(), Value::Null, log_file(&["3", "4", "5"]))
+    );
+    let lake = folder.lake();
+    let replay = ["quarantine", "replay", "--lake", &lake, "--reason", "too_many_records"];
+    let still = trailq(&[&replay[..], &["--max-records", "2"]].concat()).expect(1);
+    assert!(still.stdout.contains("more than the 2 records that a log file may have"), "{}", still.stdout);
+    trailq(&replay).expect(0);
+    assert_eq!(event_ids(&lake), ["1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn rebuild_all(path: &Path) -> usize {
     let file = LogFile::read(&stored, &Limits::default()).unwrap();
     let mut builder = EventBuilder::new();
     let origin = Origin { log_file: "x", account: None, region: None, log_date: None };
-    builder.append(&file, &origin).unwrap();
+    builder.append(&file, &origin, u64::MAX).unwrap();
     let batch = builder.finish();
     let originals: File = serde_json::from_str(&inflated(path)).unwrap();
     assert_eq!(batch.num_rows(), originals.records.len());

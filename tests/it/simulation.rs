@@ -83,6 +83,9 @@ async fn run(mut seeds: std::ops::Range<u64>, deadline: Option<Instant>) -> (u64
         }
         let Some(ended) = running.join_next().await else { return (done, failures) };
         done += 1;
+        if done % 100 == 0 {
+            eprintln!("{done} seeds, {} failed", failures.len());
+        }
         match ended {
             Ok((_, Ok(()))) => {}
             Ok((seed, Err(error))) => failures.push(format!(

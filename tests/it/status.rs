@@ -3,7 +3,7 @@
 use trailq::generate::signing::SigningKey;
 use trailq::generate::{Options, Tamper, Volume, write_directory};
 
-use super::support::{Folder, any_key, gzip, ingest, log_file, sample_logs, trailq};
+use super::support::{Folder, any_key, gzip, ingest, log_file, number, sample_logs, trailq};
 
 #[test]
 fn a_lake_in_good_order_is_told_in_ten_lines_with_zero() {
@@ -68,6 +68,63 @@ fn a_failed_log_file_makes_the_exit_code_one() {
     assert!(run.stdout.contains("1 failed") && run.stdout.contains("hash_mismatch"), "{}", run.stdout);
     trailq(&[&status[..], &["--fail-on", "integrity"]].concat()).expect(1);
     trailq(&[&status[..], &["--fail-on", "quarantine"]].concat()).expect(0);
+}
+
+#[test]
+fn a_failure_stays_loud_however_old_until_somebody_has_dealt_with_it() {
+    let folder = Folder::new();
+    let options = Options {
+        accounts: 1,
+        regions: vec!["us-east-1".to_owned()],
+        days: 9,
+        volume: Volume::Total(600),
+        tamper: vec![Tamper::ModifyLog],
+        seed: 3,
+        ..Options::default()
+    };
+    write_directory(&options, &SigningKey::demonstration().unwrap(), &folder.path("logs")).unwrap();
+    let (bucket, lake) = ("s3://example-books-cloudtrail", folder.lake());
+    ingest(&lake, &[&folder.text("logs"), "--as", bucket]).expect(1);
+    let rows_of = |log_file: &str| {
+        let sql = format!("SELECT count(*) AS n FROM cloudtrail_logs WHERE log_file = '{log_file}'");
+        number(&lake, &sql)
+    };
+    let status = |more: &[&str]| {
+        trailq(&[&["status", "--lake", &lake, "--metrics-address", "off"][..], more].concat())
+    };
+    let quarantine =
+        |more: &[&str]| trailq(&[&["quarantine", more[0], "--lake", &lake][..], &more[1..]].concat());
+    let run = status(&["--format", "json"]).expect(1);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    // It is older than the days of which log files are counted.
+    assert_eq!(
+        (&report["integrity"]["failed"], &report["integrity_failures"]["hash_mismatch"]),
+        (&0.into(), &1.into())
+    );
+    let failed = report["failed_log_files"][0]["log_file"].as_str().unwrap().to_owned();
+    let date = failed.rsplit('_').nth(1).unwrap();
+    let after = format!("{}-{}-{}", &date[..4], &date[4..6], date[6..8].parse::<u32>().unwrap() + 1);
+    status(&["--fail-on", "integrity", "--failed-since", &after]).expect(0);
+    let text = status(&["--fail-on", "integrity"]).expect(1).stdout;
+    assert!(text.contains("FAILED and not dealt with, of all time: 1 (1 hash_mismatch)"), "{text}");
+    assert_eq!(text.lines().count(), 10, "{text}");
+
+    let rows = rows_of(&failed);
+    let dry = quarantine(&["withdraw", "--failed", "--dry-run"]).expect(0);
+    assert!(
+        dry.stdout.contains(&failed) && dry.stdout.contains("1 log file would be withdrawn"),
+        "{}",
+        dry.stdout
+    );
+    assert_eq!(rows_of(&failed), rows);
+    let run = quarantine(&["withdraw", "--failed"]).expect(0);
+    assert!(run.stdout.contains("integrity failed: hash_mismatch"), "{}", run.stdout);
+    assert_eq!((rows > 0, rows_of(&failed)), (true, 0));
+    // It waits in quarantine, and has not been dealt with.
+    status(&["--fail-on", "integrity"]).expect(1);
+    quarantine(&["discard", "--reason", "integrity_failed"]).expect(0);
+    assert!(status(&[]).expect(0).stdout.contains("nothing"));
+    quarantine(&["withdraw", "s3://no/such/file"]).expect(2);
 }
 
 #[test]

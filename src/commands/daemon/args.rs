@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::commands::aws::Aws;
+use crate::commands::aws::{Aws, Reach};
 use crate::config::Queue;
 use crate::daemon::{Options, limits_within};
 use crate::lake::SHORTEST_RETENTION;
+use crate::log_file::Limits;
 use crate::queue::SqsOptions;
 use crate::store::S3Options;
 use groups::{Batches, Integrity, LogFormat, Messages, Operation, Places, Upkeep};
@@ -94,7 +95,7 @@ impl Args {
             threads: self.batches.threads.map_or_else(crate::ingest::cores, usize::from),
             batch_age: self.batches.batch_age,
             batch_size: self.batches.batch_size as usize * 1_000_000,
-            limits: limits_within(memory_limit),
+            limits: self.limits(memory_limit),
             retry_after: self.messages.retry_after,
             retry_after_max: self.messages.retry_after_max,
             max_receive_count: self.messages.max_receive_count,
@@ -112,16 +113,22 @@ impl Args {
         })
     }
 
+    fn limits(&self, memory_limit: usize) -> Limits {
+        let limits = limits_within(memory_limit);
+        Limits { records: self.batches.max_records.unwrap_or(limits.records), ..limits }
+    }
+
     /// How each queue is reached.
     pub(super) fn queues(&self) -> Vec<SqsOptions> {
+        let Reach { profile, role_arn, external_id, endpoint, .. } = &self.aws.reach;
         let options = |queue: &Queue| {
             let own = queue.role_arn.is_some();
             SqsOptions {
                 region: queue.region.clone(),
-                profile: self.aws.profile.clone(),
-                endpoint_url: queue.endpoint.clone().or_else(|| self.aws.endpoint.clone()),
-                role_arn: queue.role_arn.clone().or_else(|| self.aws.role_arn.clone()),
-                external_id: if own { queue.external_id.clone() } else { self.aws.external_id.clone() },
+                profile: profile.clone(),
+                endpoint_url: queue.endpoint.clone().or_else(|| endpoint.clone()),
+                role_arn: queue.role_arn.clone().or_else(|| role_arn.clone()),
+                external_id: if own { queue.external_id.clone() } else { external_id.clone() },
                 visibility_timeout: self.messages.visibility_timeout,
                 wait_time: self.messages.wait_time,
                 max_number_of_messages: self.messages.max_number_of_messages,

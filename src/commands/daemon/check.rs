@@ -83,7 +83,7 @@ fn told(setting: &Setting) -> String {
         escape(&parts.collect::<Vec<_>>().join(","), true).into_owned()
     };
     if setting.values.is_empty() {
-        return "-".to_owned();
+        return setting.unset.as_ref().map_or_else(|| "-".to_owned(), |unset| format!("({unset})"));
     }
     setting.values.iter().map(hide).collect::<Vec<_>>().join(" ")
 }
@@ -96,7 +96,7 @@ fn report(findings: &[Finding]) -> Result<ExitCode> {
             Err(wrong) if *advice => {
                 writeln!(out, "advice  {what}: {}\n        {hint}", escape(wrong, true))?;
             }
-            Err(wrong) => writeln!(out, "FAILED  {what}: {}\n        {hint}", escape(wrong, true))?,
+            Err(wrong) => writeln!(out, "FAILED  {what}: {}\n        needs {hint}", escape(wrong, true))?,
         }
     }
     let failed = findings.iter().filter(|finding| finding.outcome.is_err() && !finding.advice).count();
@@ -120,18 +120,34 @@ async fn queue_findings(options: &crate::queue::SqsOptions) -> Vec<Finding> {
     };
     let info = match info {
         Ok(info) => info,
-        Err(error) => return vec![Finding { what, outcome: Err(format!("{error:#}")), hint, advice: false }],
+        Err(error) => {
+            return vec![Finding {
+                what,
+                outcome: Err(reason(&error, &options.queue_url)),
+                hint,
+                advice: false,
+            }];
+        }
     };
     let waiting = info.approximate_number_of_messages;
     let found = match &info.redrive_policy {
-        Some(policy) => format!("about {waiting} messages wait; dead letters to {policy}"),
-        None => format!("about {waiting} messages wait"),
+        Some(policy) => format!("messages that wait: about {waiting}; dead letters to {policy}"),
+        None => format!("messages that wait: about {waiting}"),
     };
     let mut findings = vec![Finding { what: what.clone(), outcome: Ok(found), hint, advice: false }];
     for (wrong, advice) in advice(&info) {
         findings.push(Finding { what: what.clone(), outcome: Err(wrong), hint: advice, advice: true });
     }
     findings
+}
+
+/// What went wrong, without the name of the thing, which is told already.
+fn reason(error: &anyhow::Error, name: &str) -> String {
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    if causes.len() > 1 && causes[0].contains(name) {
+        causes.remove(0);
+    }
+    causes.join(": ")
 }
 
 /// What is wrong with a queue's settings, and what to do about it.
@@ -165,7 +181,7 @@ async fn bucket_finding(store: &S3, bucket: &str) -> Finding {
     let outcome = store.check(bucket).await;
     Finding {
         what: format!("bucket {}", escape(bucket, true)),
-        outcome: outcome.map(|()| "readable".to_owned()).map_err(|error| format!("{error:#}")),
+        outcome: outcome.map(|()| "readable".to_owned()).map_err(|error| reason(&error, bucket)),
         hint: "s3:GetObject (and s3:GetObjectVersion) on its objects, s3:ListBucket on the bucket, without which a \
                missing object looks like a forbidden one; kms:Decrypt on the key of encrypted trails"
             .to_owned(),
@@ -203,14 +219,15 @@ async fn keys_finding(args: &Args) -> Finding {
         let files = args.integrity.public_keys.len();
         Keys::from_files(&args.integrity.public_keys)?;
         if !args.integrity.look_up_keys {
-            return Ok(format!("from {files} files; CloudTrail is not asked"));
+            let and = if files == 0 { "" } else { "those of the files that were named, and " };
+            return Ok(format!("{and}those that the lake remembers; CloudTrail is not asked"));
         }
         let region = args.aws.region.clone();
-        let connect = Connect { region, profile: args.aws.profile.clone(), ..Connect::default() };
+        let connect = Connect { region, profile: args.aws.reach.profile.clone(), ..Connect::default() };
         let now = Utc::now();
         let keys =
             CloudTrail::connect(&connect).await?.list_public_keys(now - TimeDelta::days(30), now).await?;
-        Ok(format!("{} listed by CloudTrail for the last 30 days, and those of {files} files", keys.len()))
+        Ok(format!("listed by CloudTrail for the last 30 days: {}; files of more: {files}", keys.len()))
     };
     Finding {
         what: "public keys".to_owned(),

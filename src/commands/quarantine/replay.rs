@@ -29,7 +29,8 @@ Examples:
   trailq quarantine replay --all --dry-run
   trailq quarantine replay --reason missing --refetch
   trailq quarantine replay --reason missing --refetch --config /etc/trailq/trailq.toml
-  trailq quarantine replay --reason decompression_bomb --max-uncompressed-size 2048 --max-ratio 2000")]
+  trailq quarantine replay --reason decompression_bomb --max-uncompressed-size 2048 --max-ratio 2000
+  trailq quarantine replay --reason too_many_records --max-records 5000000")]
 pub(super) struct Args {
     /// Ids, or as much of them as no others begin with
     #[arg(value_name = "ID")]
@@ -54,6 +55,9 @@ pub(super) struct Args {
     /// The most bytes that a stored byte may inflate to
     #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
     max_ratio: u64,
+    /// The most records that a log file may have
+    #[arg(long, value_name = "N", default_value_t = Limits::default().records)]
+    max_records: u64,
     #[command(flatten)]
     place: Place,
     /// A TOML file of settings, that of the daemon: it says where the lake is and how buckets are reached
@@ -109,6 +113,7 @@ impl Args {
             compressed: bytes(self.max_size),
             uncompressed: bytes(self.max_uncompressed_size),
             ratio: self.max_ratio,
+            records: self.max_records,
         }
     }
 

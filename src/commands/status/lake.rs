@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use arrow::record_batch::RecordBatch;
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::Value;
 
-use crate::integrity::{self, State};
-use crate::lake::{Lake, QuarantineFilter};
+use crate::integrity::{self, Failures, State};
+use crate::lake::{DigestStatus, Lake, QuarantineFilter};
 use crate::sql::{Session, sources};
 
 /// What the lake holds, and what is known of it.
@@ -26,9 +26,11 @@ pub(super) struct LakeStatus {
     pub(super) quarantine: BTreeMap<String, u64>,
     /// Log files of the last days by integrity.
     pub(super) integrity: BTreeMap<&'static str, u64>,
-    /// Why log files failed.
-    pub(super) failures: BTreeMap<&'static str, u64>,
+    /// Log files that failed at any time, and were not dealt with.
+    pub(super) failures: Failures,
     pub(super) absent: u64,
+    /// Digests that do not hold, are not there, or could not be judged.
+    pub(super) digests_not_valid: BTreeMap<&'static str, u64>,
     pub(super) newest_digest_end: Option<DateTime<Utc>>,
     /// The account and region whose digests are furthest behind.
     pub(super) oldest_digest_end: Option<(String, String, DateTime<Utc>)>,
@@ -38,7 +40,7 @@ pub(super) struct LakeStatus {
 
 impl LakeStatus {
     pub(super) fn failed(&self) -> u64 {
-        self.integrity.get(State::Failed.as_str()).copied().unwrap_or(0)
+        self.failures.count()
     }
 
     pub(super) fn in_quarantine(&self) -> u64 {
@@ -47,7 +49,7 @@ impl LakeStatus {
 }
 
 /// Looks at the lake.
-pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
+pub(super) async fn look(location: &str, days: u32, failed_since: Option<NaiveDate>) -> Result<LakeStatus> {
     let lake = Lake::open(location).await?;
     let now = Utc::now();
     let mut status = LakeStatus { url: lake.url().to_owned(), ..LakeStatus::default() };
@@ -66,15 +68,28 @@ pub(super) async fn look(location: &str, days: u32) -> Result<LakeStatus> {
     for state in State::ALL {
         status.integrity.insert(state.as_str(), audit.count(state));
     }
-    for (reason, count) in audit.reasons.iter().filter(|(reason, _)| reason.state() == State::Failed) {
-        status.failures.insert(reason.as_str(), *count);
-    }
+    let failures = integrity::failures(&lake, failed_since, now).await;
+    status.failures = failures.context("looking for log files that failed")?;
     status.absent = audit.absent.len() as u64;
     status.newest_digest_end = audit.newest_digest_end.values().max().copied();
     let oldest = audit.newest_digest_end.into_iter().min_by_key(|(_, end)| *end);
     status.oldest_digest_end = oldest.map(|((account, region), end)| (account, region, end));
     gaps(&session, since.to_string(), &mut status).await?;
+    digests(&session, &mut status).await?;
     Ok(status)
+}
+
+async fn digests(session: &Session, status: &mut LakeStatus) -> Result<()> {
+    let sql = "SELECT coalesce(sum(CASE WHEN status = 'invalid' THEN 1 ELSE 0 END), 0) AS invalid,
+                      coalesce(sum(CASE WHEN status = 'missing' THEN 1 ELSE 0 END), 0) AS missing,
+                      coalesce(sum(CASE WHEN status = 'key_not_found' THEN 1 ELSE 0 END), 0) AS key_not_found
+               FROM digests";
+    let row = first_row(session, sql).await?;
+    for outcome in [DigestStatus::Invalid, DigestStatus::Missing, DigestStatus::KeyNotFound] {
+        let outcome = outcome.as_str();
+        status.digests_not_valid.insert(outcome, number(&row, outcome));
+    }
+    Ok(())
 }
 
 async fn ledger(session: &Session, status: &mut LakeStatus) -> Result<()> {

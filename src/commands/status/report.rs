@@ -6,12 +6,15 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::daemon::DaemonStatus;
 use super::lake::LakeStatus;
 use crate::commands::ingest::thousands;
 use crate::output::escape;
+
+/// Log files that failed and are named in JSON.
+const FAILED_TOLD: usize = 1000;
 
 /// What was found out.
 pub(super) struct Report {
@@ -67,7 +70,7 @@ impl Report {
                     .as_deref()
                     .map_or_else(|| "ready".to_owned(), |why| format!("NOT READY ({why})"));
                 let mut line = format!(
-                    "{state}: {} messages received, {} in hand, {} returned; {} log files in {} commits",
+                    "{state}: {} messages received, {} in hand, {} returned; {} log files and digests in {} commits",
                     thousands(daemon.received),
                     thousands(daemon.in_flight),
                     thousands(daemon.returned),
@@ -86,19 +89,27 @@ impl Report {
 
     fn integrity_line(&self, days: u32) -> String {
         let mut line = format!("last {days} days: {}", counts(&self.lake.integrity, "no log files"));
-        if !self.lake.failures.is_empty() {
-            let _ = write!(line, " ({})", counts(&self.lake.failures, ""));
+        let failures = &self.lake.failures;
+        if failures.count() > 0 {
+            let (number, reasons) = (thousands(failures.count()), counts(&failures.reasons, ""));
+            let _ = write!(line, "; FAILED and not dealt with, of all time: {number} ({reasons})");
         }
         line
     }
 
     fn digest_line(&self) -> String {
-        let Some(newest) = self.lake.newest_digest_end else { return "none".to_owned() };
-        let mut line = format!("newest ends {}", with_age(newest));
+        let mut line = match self.lake.newest_digest_end {
+            Some(newest) => format!("newest ends {}", with_age(newest)),
+            None => "none valid".to_owned(),
+        };
         if let Some((account, region, end)) = &self.lake.oldest_digest_end
-            && *end < newest
+            && Some(*end) < self.lake.newest_digest_end
         {
             let _ = write!(line, "; furthest behind {account} {region}, {}", age(*end));
+        }
+        let bad = counts(&self.lake.digests_not_valid, "");
+        if !bad.is_empty() {
+            let _ = write!(line, "; of all time: {bad}");
         }
         line
     }
@@ -140,6 +151,12 @@ impl Report {
         };
         let lag = lake.newest_event.map(|newest| (Utc::now() - newest).num_seconds());
         let digest_lag = lake.newest_digest_end.map(|end| (Utc::now() - end).num_seconds());
+        let reasons: BTreeMap<&str, u64> =
+            lake.failures.reasons.iter().map(|(why, count)| (why.as_str(), *count)).collect();
+        let failed = lake.failures.log_files.iter().take(FAILED_TOLD);
+        let failed: Vec<Value> = failed
+            .map(|failed| json!({"log_file": failed.log_file, "why": failed.why.as_str(), "digest": failed.digest}))
+            .collect();
         let report = json!({
             "lake": lake.url,
             "version": lake.version,
@@ -153,7 +170,9 @@ impl Report {
             "daemon": daemon,
             "quarantine": lake.quarantine,
             "integrity": lake.integrity,
-            "integrity_failures": lake.failures,
+            "integrity_failures": reasons,
+            "failed_log_files": failed,
+            "digests_not_valid": lake.digests_not_valid,
             "newest_digest_end": time(lake.newest_digest_end),
             "digest_lag_seconds": digest_lag,
             "gaps": lake.gaps,

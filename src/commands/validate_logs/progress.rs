@@ -20,15 +20,15 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn new(targets: usize) -> Self {
         let bar = ProgressBar::new(0);
+        // A bar of nothing would look full.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} looking for digests") {
+            bar.set_style(style);
+        }
         if std::io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
             bar.enable_steady_tick(Duration::from_millis(300));
         } else {
             bar.set_draw_target(ProgressDrawTarget::hidden());
-        }
-        let style = "{bar:24} {pos}/{len} digests, {msg}, {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
         }
         Bar { shown: bar, started: Instant::now(), files: 0, targets, done: 0 }
     }
@@ -39,9 +39,19 @@ impl Bar {
             return;
         }
         match event {
-            Event::Digests(digests) => self.shown.inc_length(*digests as u64),
+            Event::Digests(digests) => {
+                let style = "{bar:24} {pos}/{len} digests, {msg}, {eta} left";
+                if let Ok(style) = ProgressStyle::with_template(style) {
+                    self.shown.set_style(style);
+                }
+                self.shown.inc_length(*digests as u64);
+            }
             Event::Found(finding) => match finding.kind {
-                Kind::Digest | Kind::BackfillDigest => self.shown.inc(1),
+                Kind::Digest | Kind::BackfillDigest => {
+                    self.shown.inc(1);
+                    // One that is missing was not among those that were found.
+                    self.shown.set_length(self.shown.length().unwrap_or(0).max(self.shown.position()));
+                }
                 Kind::LogFile => self.files += 1,
                 Kind::Link | Kind::Hours | Kind::Other => {}
             },

@@ -79,6 +79,25 @@ async fn withdrawn_rows_leave_and_come_back_as_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_log_file_that_was_emptied_leaves_and_comes_back_as_it_was() {
+    let (_directory, path) = temporary();
+    let lake = lake_of(&path, &["a"]).await;
+    let sha256 = Some("ab".repeat(32));
+    let emptied =
+        LogFileEntry { log_file: "e".to_owned(), sha256: sha256.clone(), ..LogFileEntry::default() };
+    let batch = Batch { files: vec![emptied], ..Batch::default() };
+    lake.commit(vec![lake.writer().write(batch).await.unwrap()]).await.unwrap();
+    assert_eq!(withdraw(&lake, "e").await, Withdrawn { log_files: 1, events: 0 });
+    assert_eq!(withdraw(&lake, "e").await, Withdrawn::default());
+    assert_eq!((ledger(&lake, "e").await.status, number(&path, OPEN).await), (Status::Quarantined, 1));
+    let replayed = replay_all(&lake).await;
+    assert_eq!((replayed.pieces, replayed.events, replayed.failed.len()), (1, 0, 0));
+    let entry = ledger(&lake, "e").await;
+    assert_eq!((entry.status, entry.sha256, entry.quarantined_count), (Status::Committed, sha256, 0));
+    assert_eq!((number(&path, ROWS).await, number(&path, OPEN).await), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_log_files_leave_in_one_commit() {
     let (_directory, path) = temporary();
     let lake = lake_of(&path, &["a", "b"]).await;

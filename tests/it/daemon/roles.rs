@@ -30,7 +30,7 @@ fn world() -> (FakeAws, String) {
 fn settings(folder: &Folder, queue_url: &str, external_id: &str) -> String {
     let role = |name: &str| format!("role_arn = 'arn:aws:iam::444455556666:role/{name}'");
     let text = format!(
-        "lake = '{}'\n[[queue]]\nurl = '{queue_url}'\n{}\nexternal_id = 'q,1'\n\
+        "lake = '{}'\nregion = 'us-east-1'\n[[queue]]\nurl = '{queue_url}'\n{}\nexternal_id = 'q,1'\n\
          [[bucket]]\nname = 'theirs-a'\n{}\nexternal_id = '{external_id}'\n\
          [[bucket]]\nname = 'theirs-b'\n{}\nexternal_id = 'b'\n[[bucket]]\nname = 'ours'\n",
         folder.lake(),
@@ -68,6 +68,35 @@ async fn a_wrong_external_id_costs_only_its_bucket_and_is_told() {
     let (status, log) = daemon.stop();
     assert!(status.success() && log.contains("AssumeRole") && log.contains("theirs-a"), "{log}");
     assert_eq!(event_ids(&folder.lake()), ["b", "o"]);
+}
+
+#[test]
+fn other_commands_read_buckets_by_the_roles_of_the_daemons_settings() {
+    let ((aws, queue_url), folder) = (world(), Folder::new());
+    let settings = settings(&folder, &queue_url, "a,b=c,");
+    let run = |options: &[&str]| {
+        let mut command = command(options);
+        Run::from(command.envs(aws.environment()).output().unwrap())
+    };
+    let (lake, copied) = (folder.lake(), folder.text("metadata.json"));
+    for command in [
+        &["ingest", "s3://theirs-a", "--lake", &lake][..],
+        &["reconcile", "s3://theirs-a"],
+        &["collect-metadata", "s3://theirs-a", "--to", &copied],
+    ] {
+        let denied = run(command).expect(2);
+        assert!(denied.stderr.contains("AccessDenied"), "{command:?}: {}", denied.stderr);
+    }
+    // The settings' region is the one to start from, and none that log files must be of.
+    run(&["ingest", "s3://theirs-a", "s3://ours", "--config", &settings]).expect(0);
+    let bucket = r"name=theirs-b,role_arn=arn:aws:iam::444455556666:role/reader-b,external_id=b";
+    run(&["ingest", "s3://theirs-b", "--lake", &lake, "--bucket", bucket]).expect(0);
+    assert_eq!(event_ids(&lake), ["a", "b", "o"]);
+    aws.put("theirs-a", &any_key("late"), log_file(&["late"]));
+    let told = run(&["reconcile", "s3://theirs-a", "--config", &settings, "--repair"]);
+    assert!(told.code < Some(2), "{}", told.stderr);
+    assert_eq!(event_ids(&lake), ["a", "b", "late", "o"]);
+    run(&["collect-metadata", "s3://theirs-a", "--to", &copied, "--config", &settings]).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     let folder = Folder::new();
     let file = folder.write(
         "trailq.toml",
-        b"wait_time = 7\nbatch_age = '2m'\nmemory_limit = 99\nlake = '/dev/null/at/all'\n\
+        b"wait_time = 7\nbatch_age = '2m'\nmemory_limit = 99\nmax_records = 77\nlake = '/dev/null/at/all'\n\
           [[queue]]\nurl = 'https://q.example/1/a'\nexternal_id = 'our-secret'\n[[bucket]]\nname = 'logs'\n",
     );
     let mut run = command(&[
@@ -36,6 +36,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     assert_eq!(setting(&run, "wait_time"), ("5".into(), "--wait-time".into()));
     assert_eq!(setting(&run, "batch_age"), ("90s".into(), "TRAILQ_BATCH_AGE".into()));
     assert_eq!(setting(&run, "memory_limit"), ("99".into(), file.clone()));
+    assert_eq!(setting(&run, "max_records"), ("77".into(), file.clone()));
     assert_eq!(setting(&run, "bucket"), ("name=logs".into(), file.clone()));
     assert_eq!(setting(&run, "max_receive_count"), ("3".into(), "default".into()));
     assert!(setting(&run, "queue_url").0.contains("external_id=(set)") && !run.stdout.contains("secret"));

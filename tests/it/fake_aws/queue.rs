@@ -10,6 +10,8 @@ pub(crate) struct FakeQueue {
     pub(crate) max_receive_count: Option<u32>,
     /// The role that may use it, and nobody else.
     pub(crate) role: Option<String>,
+    /// The region that requests must be signed for.
+    pub(crate) region: Option<String>,
     messages: HashMap<u64, Stored>,
     /// By the time from which on they may be received.
     order: BTreeSet<(Instant, u64)>,
@@ -57,6 +59,7 @@ impl FakeQueue {
             visibility_timeout,
             max_receive_count: None,
             role: None,
+            region: None,
             messages: HashMap::new(),
             order: BTreeSet::new(),
             next_id: 1,

@@ -24,10 +24,14 @@ pub(super) fn answer(action: &str, request: &Request, shared: &Shared) -> Respon
             return error(500, "InternalError", "on purpose");
         }
     }
-    let Some(role) = shared.queues.lock().unwrap().get(name).map(|queue| queue.role.clone()) else {
+    let asked = |queue: &FakeQueue| (queue.role.clone(), queue.region.clone());
+    let Some((role, region)) = shared.queues.lock().unwrap().get(name).map(asked) else {
         return error(400, "QueueDoesNotExist", "The specified queue does not exist.");
     };
-    let asks = request.signed_by().map_or("", |(access_key, _)| access_key);
+    let (asks, signed_for) = request.signed_by().unwrap_or_default();
+    if region.is_some_and(|region| region != signed_for) {
+        return error(403, "SignatureDoesNotMatch", "Credential should be scoped to a valid region");
+    }
     if role.is_some_and(|role| role != asks) {
         return error(403, "AccessDeniedException", "no policy allows it");
     }

@@ -93,6 +93,10 @@ pub(in crate::commands::daemon) struct Batches {
     #[arg(long, value_name = "MB", env = "TRAILQ_MEMORY_LIMIT", default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..))]
     pub(in crate::commands::daemon) memory_limit: u32,
 
+    /// The most records that a log file may have [default: one for each 2 kB of the memory limit]
+    #[arg(long, value_name = "N", env = "TRAILQ_MAX_RECORDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(in crate::commands::daemon) max_records: Option<u64>,
+
     /// Requests for objects at once
     #[arg(long, value_name = "N", env = "TRAILQ_REQUESTS", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(in crate::commands::daemon) requests: u16,
