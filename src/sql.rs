@@ -19,6 +19,7 @@ mod adapt;
 mod addresses;
 mod catalogue;
 mod command;
+mod correlated;
 mod ddl;
 mod dialect;
 mod distinct;
@@ -27,6 +28,8 @@ mod export;
 mod faces;
 mod functions;
 mod given;
+mod in_order;
+mod joins;
 mod json_dot;
 mod lake_view;
 mod members;
@@ -48,6 +51,7 @@ mod unnest;
 mod view;
 
 pub use error::SqlError;
+pub(crate) use functions::{push_double, to_varchar};
 pub use session::{Session, SessionOptions};
 pub use statement::{Script, Statement};
 pub use time::{TimeRange, parse_bound};
@@ -108,7 +112,8 @@ fn state() -> datafusion::common::Result<SessionState> {
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
         .with_query_planner(Arc::new(distinct::Planner))
-        .with_optimizer_rules(given::rules());
+        .with_optimizer_rules(given::rules())
+        .with_physical_optimizer_rules(joins::rules());
     // Before the planners of DataFusion, which take what they are asked first.
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
     let mut state = builder.build();

@@ -99,6 +99,8 @@ impl Dates {
                     [before, after]
                 })
                 .flatten()
+                // One that is empty would be split in two again by each that follows: 2^n of them.
+                .filter(|range| !range.is_empty())
                 .collect();
         }
         Self::of(left)
@@ -487,4 +489,23 @@ fn column<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a arrow::a
 
 fn text<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a StringArray> {
     column(batch, name)?.as_string_opt().with_context(|| format!("{name} is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(days: i64) -> NaiveDate {
+        NaiveDate::default() + chrono::Duration::days(days)
+    }
+
+    #[test]
+    fn dates_without_many_others_are_found_at_once() {
+        let ours = Dates::of((0..500).map(|year| date(year * 365)..=date(year * 365 + 35)));
+        let theirs = Dates::of((0..500).map(|year| date(year * 365)..=date(year * 365 + 2)));
+        let left = ours.without(&theirs);
+        assert_eq!(left.0.len(), 500);
+        assert_eq!(left.0[1], date(368)..=date(400));
+        assert_eq!(Dates::all().without(&Dates::all()), Dates::of([]));
+    }
 }

@@ -108,10 +108,10 @@ mod tests {
     async fn values_are_quoted_where_they_must_be_and_exact() {
         let (text, summary) = written(vec![batch()], &Options::plain(Format::Csv)).await;
         let expected = "text,n,\"a \"\"time\"\"\"\r\n\
-            \"a,\"\"b\"\"\nc\",1,1970-01-01T00:00:00Z\r\n\
-            \"\",,1970-01-01T00:00:01.500Z\r\n\
-            ,-3,1970-01-01T00:00:02.000001Z\r\n\
-            =1+1\u{1b},4,1970-01-01T00:00:00.000003Z\r\n";
+            \"a,\"\"b\"\"\nc\",1,1970-01-01 00:00:00.000000 UTC\r\n\
+            \"\",,1970-01-01 00:00:01.500000 UTC\r\n\
+            ,-3,1970-01-01 00:00:02.000001 UTC\r\n\
+            =1+1\u{1b},4,1970-01-01 00:00:00.000003 UTC\r\n";
         assert_eq!(text, expected);
         assert_eq!(summary.rows, 4);
     }

@@ -1,12 +1,14 @@
-//! Values as text: Athena's forms of arrays, maps and rows, and no way for a value to move the cursor.
+//! Values as text: Athena's forms of times, numbers, arrays, maps and rows, and no way for a value to move the cursor.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use anyhow::Result;
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float64Array, StringArray, make_array};
+use arrow::datatypes::{DataType, Float64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use crate::sql;
 
 /// `text` with every character spelt out that a terminal would obey or that would disguise the text:
 /// controls (C0, C1, ESC, DEL), line and paragraph separators, and marks that turn its direction.
@@ -46,6 +48,10 @@ pub(super) fn is_disguise(c: char) -> bool {
 /// The values of one column, ready to be written as text.
 pub(super) enum Column<'a> {
     Leaf(&'a dyn Array, ArrayFormatter<'a>),
+    Double(&'a Float64Array),
+    Bytes(&'a BinaryArray),
+    /// Times and intervals, as a CAST to varchar writes them.
+    Written(&'a dyn Array, StringArray),
     List(&'a dyn Array, Box<dyn Fn(usize) -> (usize, usize) + Send + 'a>, Box<Column<'a>>),
     Map(&'a dyn Array, Box<dyn Fn(usize) -> (usize, usize) + Send + 'a>, Box<Column<'a>>, Box<Column<'a>>),
     Row(&'a dyn Array, Vec<(&'a str, Column<'a>)>),
@@ -74,15 +80,29 @@ impl<'a> Column<'a> {
                 });
                 Self::Row(array, named.collect::<Result<_>>()?)
             }
+            DataType::Float64 => Self::Double(array.as_primitive::<Float64Type>()),
+            DataType::Binary => Self::Bytes(array.as_binary::<i32>()),
+            DataType::Timestamp(..)
+            | DataType::Time32(_)
+            | DataType::Time64(_)
+            | DataType::Interval(_)
+            | DataType::Duration(_) => {
+                let written = sql::to_varchar(&make_array(array.to_data()))?;
+                Self::Written(array, written.as_string::<i32>().clone())
+            }
             _ => Self::Leaf(array, ArrayFormatter::try_new(array, &FormatOptions::new())?),
         })
     }
 
     pub(super) fn is_null(&self, row: usize) -> bool {
         match self {
-            Self::Leaf(array, _) | Self::List(array, ..) | Self::Map(array, ..) | Self::Row(array, _) => {
-                array.is_null(row) || *array.data_type() == DataType::Null
-            }
+            Self::Double(values) => values.is_null(row),
+            Self::Bytes(values) => values.is_null(row),
+            Self::Leaf(array, _)
+            | Self::Written(array, _)
+            | Self::List(array, ..)
+            | Self::Map(array, ..)
+            | Self::Row(array, _) => array.is_null(row) || *array.data_type() == DataType::Null,
         }
     }
 
@@ -94,6 +114,14 @@ impl<'a> Column<'a> {
         }
         match self {
             Self::Leaf(_, values) => write!(out, "{}", values.value(row).try_to_string()?)?,
+            Self::Double(values) => sql::push_double(out, values.value(row)),
+            Self::Bytes(values) => {
+                for (number, byte) in values.value(row).iter().enumerate() {
+                    let blank = if number > 0 { " " } else { "" };
+                    write!(out, "{blank}{byte:02x}")?;
+                }
+            }
+            Self::Written(_, texts) => out.push_str(texts.value(row)),
             Self::List(_, range, values) => {
                 let (start, end) = range(row);
                 write_joined(out, '[', ']', start..end, |at, out| values.write(at, out))?;
@@ -158,9 +186,21 @@ mod tests {
         assert!(matches!(escape("plain é", false), Cow::Borrowed(_)));
     }
 
+    #[tokio::test]
+    async fn times_numbers_and_bytes_have_athenas_form() {
+        let sql = "SELECT timestamp '2026-01-05 13:51:00', from_iso8601_timestamp('2026-01-05T13:51:00.5Z'),
+            at_timezone(from_iso8601_timestamp('2026-01-05T13:51:00Z'), 'America/New_York'), date '2026-01-05',
+            1e10, 100e0, cast(NULL as double), true, X'00ff', interval '2' day, ARRAY[date '2026-01-05', NULL]";
+        let session = sql::testing::session(&[]);
+        let expected = "2026-01-05 13:51:00.000,2026-01-05 13:51:00.500 UTC,\
+            2026-01-05 08:51:00.000 America/New_York,2026-01-05,1.0E10,100.0,,true,00 ff,2 00:00:00.000,\
+            \"[2026-01-05, null]\"";
+        assert_eq!(sql::testing::answer(&session, sql).await, [expected]);
+    }
+
     #[test]
     fn nested_values_have_athenas_form() {
-        let batch = crate::sql::testing::events(&[
+        let batch = sql::testing::events(&[
             json!({
                 "resources": [{"arn": "x", "type": "T"}, {"accountid": "1"}],
                 "useridentity": {"sessioncontext": {"webidfederationdata": {"attributes": {"k": "v", "l": null}}}},

@@ -90,6 +90,23 @@ fn members(fields: &Fields) -> Option<&'static [&'static str]> {
     MEMBERS.iter().copied().find(|members| members.iter().all(has) && rest_is_extra(members))
 }
 
+/// The members that a struct of the events shows when all are asked for.
+pub(super) fn shown_members(path: &[String]) -> Option<Vec<String>> {
+    let (column, members) = path.split_first()?;
+    let schema = crate::event::schema::schema();
+    let mut data_type = narrowed(schema.column_with_name(column)?.1.data_type());
+    for name in members {
+        data_type = match data_type {
+            DataType::Struct(fields) => fields.iter().find(|field| field.name() == name)?.data_type().clone(),
+            _ => return None,
+        };
+    }
+    match data_type {
+        DataType::Struct(fields) => Some(fields.iter().map(|field| field.name().clone()).collect()),
+        _ => None,
+    }
+}
+
 /// The type without the members that the definition does not have.
 pub(super) fn narrowed(data_type: &DataType) -> DataType {
     shaped(data_type, members)

@@ -10,6 +10,8 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Word};
 
 use super::syntax::{call, text};
 
+mod json;
+
 /// What `CAST` and `TRY_CAST` become: functions of a value and the text of a type.
 pub(super) const CAST: &str = "$cast";
 pub(super) const TRY_CAST: &str = "$try_cast";
@@ -112,6 +114,9 @@ impl Dialect for Athena {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if let Some(function) = json::function(parser) {
+            return Some(json::parse(parser, function));
+        }
         let token = parser.peek_token_ref();
         let Token::Word(word) = &token.token else { return None };
         if word.quote_style.is_some() {

@@ -38,6 +38,8 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
 use self::exec::DistinctExec;
+use super::in_order::in_order;
+use super::joins::with_qualified_keys;
 use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_FILE, NULL_FIELDS, RECORD, RECORD_INDEX, UNMAPPED};
 
 mod exec;
@@ -134,8 +136,9 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = in_order(with_qualified_keys(plan.clone())?)?;
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Self)]);
-        planner.create_physical_plan(plan, session).await
+        planner.create_physical_plan(&plan, session).await
     }
 }
 

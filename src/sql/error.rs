@@ -40,6 +40,20 @@ const TYPES: [&str; 14] = [
 ];
 /// Columns and tables that log files read in place do not have.
 const LAKE_COLUMNS: [&str; 2] = ["integrity", "integrity_reason"];
+/// The clause that finds patterns of rows.
+pub(super) const MATCH_RECOGNIZE: &str = "MATCH_RECOGNIZE";
+/// Athena's hidden columns that there are not, and what there is instead.
+const HIDDEN_COLUMNS: [(&str, &str); 3] = [
+    (
+        "$file_modified_time",
+        "when an object was last written is not kept: log_files has ingested_at, and max_event_time of each log_file",
+    ),
+    (
+        "$file_size",
+        "the size of a log file is in another table: JOIN log_files f ON f.log_file = \"$path\", f.size",
+    ),
+    ("$partition", "the partitions are columns: account, region, year, month, day, \"timestamp\""),
+];
 const LAKE_TABLES: [&str; 4] = ["log_files", "quarantine", "digests", "integrity_gaps"];
 const NEEDS_A_LAKE: &str =
     "only a lake knows: put the log files into one with trailq ingest, then ask with --lake";
@@ -81,6 +95,12 @@ impl SqlError {
     /// An error at a place that the syntax tree knows.
     pub(super) fn spanned(message: &str, span: Span, text: &str) -> Self {
         Self::at(first_line(message), Place::of_span(text, span))
+    }
+
+    /// Patterns of rows, which Athena has.
+    pub(super) fn match_recognize(place: Option<Place>) -> Self {
+        Self::at("NOT_SUPPORTED: MATCH_RECOGNIZE is not supported", place)
+            .with_help("lag(), lead() and sums over a window find what follows on what")
     }
 
     /// A text that is no SQL.
@@ -168,6 +188,9 @@ impl Query<'_> {
 
     fn syntax_error(&self, message: &str) -> SqlError {
         let message = message.trim_start_matches("sql parser error: ");
+        if message.to_uppercase().contains(&format!("FOUND: {MATCH_RECOGNIZE}")) {
+            return SqlError::match_recognize(self.find(&MATCH_RECOGNIZE.to_lowercase(), Sought::Any));
+        }
         let (message, location) = match message.rsplit_once(" at Line: ") {
             Some((message, location)) => (message, parse_location(location)),
             None => (message, None),
@@ -213,6 +236,9 @@ impl Query<'_> {
             None => field.name.clone(),
         };
         let error = SqlError::at(format!("COLUMN_NOT_FOUND: Column '{name}' cannot be resolved"), place);
+        if let Some((_, help)) = HIDDEN_COLUMNS.iter().find(|(name, _)| *name == field.name) {
+            return error.with_help(help);
+        }
         let lake = candidates.iter().any(|name| LAKE_COLUMNS.contains(name));
         if LAKE_COLUMNS.contains(&field.name.as_str()) && !lake {
             return error.with_help(NEEDS_A_LAKE);
@@ -245,6 +271,12 @@ impl Query<'_> {
 
     /// Errors of Arrow and the like, some of which Trino knows by name.
     fn other(&self, message: &str) -> SqlError {
+        // The Parquet reader has conditions of its own, and prints what one of them says: `Execution("…")`.
+        if let Some(inner) = between(message, "Execution(\"", "\")")
+            .filter(|inner| inner.split_once(": ").is_some_and(|(class, _)| is_class(class)))
+        {
+            return self.plan_error(&inner.replace("\\\"", "\"").replace("\\\\", "\\"));
+        }
         let class = if message.contains("Divide by zero") {
             "DIVISION_BY_ZERO: Division by zero".to_owned()
         } else if message.contains("Cast error") {

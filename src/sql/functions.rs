@@ -16,10 +16,12 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{Expr, ScalarUDF, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 mod aggregates;
 mod args;
@@ -89,6 +91,17 @@ pub(super) fn scaled_interval(interval: Expr, number: Expr, whole: bool, divided
     }
 }
 
+/// `left op right` of integers, which fails where the result leaves their range.
+pub(super) fn integer_operation(op: &BinaryOperator, left: Expr, right: Expr) -> Option<Expr> {
+    let name = match op {
+        BinaryOperator::Plus => math::ADD,
+        BinaryOperator::Minus => math::SUBTRACT,
+        BinaryOperator::Multiply => math::MULTIPLY,
+        _ => return None,
+    };
+    Some(math::arithmetic(name)?.call(vec![left, right]))
+}
+
 /// Text as an address.
 pub(super) fn address(text: Expr) -> Expr {
     cast_to(text, "ipaddress")
@@ -101,6 +114,16 @@ pub(super) fn cast_to(value: Expr, data_type: &str) -> Expr {
         Some(cast) => cast.call(vec![value, lit(data_type)]),
         None => value,
     }
+}
+
+/// Values as a CAST to varchar writes them.
+pub(crate) fn to_varchar(values: &ArrayRef) -> Result<ArrayRef> {
+    casts::to_varchar(values)
+}
+
+/// Adds a double as Athena shows it: `1.5`, `100.0`, `1.0E10`.
+pub(crate) fn push_double(out: &mut String, value: f64) {
+    float_text::java_text(out, value);
 }
 
 /// Whether a type is IPADDRESS or IPPREFIX, or an array of them.

@@ -24,6 +24,7 @@ use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
+use super::correlated::Correlated;
 use super::distinct;
 use super::lake_view::{argument_of_json_map, argument_of_lake_identity, json_member};
 use crate::event::schema::EVENT_TIME;
@@ -49,6 +50,7 @@ pub(super) fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(0, Arc::new(Given));
     // Then without the columns that nobody asked for: a view has many, made of one another.
     rules.insert(1, Arc::new(OptimizeProjections::new()));
+    rules.insert(0, Arc::new(Correlated));
     rules.into_iter().map(leaves::tolerant).collect()
 }
 

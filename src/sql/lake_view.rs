@@ -78,6 +78,18 @@ const COLUMNS: [&str; 41] = [
     "insightcontext",
 ];
 
+/// The last of Lake's columns.
+const EVENT_DATA: &str = "eventdata";
+
+/// Columns of our own, for who names them: where a row comes from, and what is known of its integrity.
+const OURS: [&str; 7] =
+    ["event_time", "log_file", "record_index", "account", "region", "integrity", "integrity_reason"];
+
+/// What `*` shows of it: Lake's columns.
+pub(super) fn star() -> Vec<String> {
+    COLUMNS.into_iter().chain([EVENT_DATA]).map(str::to_owned).collect()
+}
+
 /// The plan of the view. With `distinct`, each event once.
 pub(super) fn cloudtrail_lake(
     events: &Arc<dyn TableProvider>,
@@ -86,7 +98,10 @@ pub(super) fn cloudtrail_lake(
 ) -> Result<LogicalPlan> {
     let columns = COLUMNS.into_iter().map(|name| Ok(computed(made(name)?, name)));
     let mut columns = columns.collect::<Result<Vec<_>>>()?;
-    columns.push(computed(lit(ScalarValue::try_from(&event_data())?), "eventdata"));
+    columns.push(computed(lit(ScalarValue::try_from(&event_data())?), EVENT_DATA));
+    let schema = events.schema();
+    let is_there = |name: &&str| schema.column_with_name(name).is_some();
+    columns.extend(OURS.into_iter().filter(is_there).map(column));
     Base { events, range, distinct }.plan()?.project(columns)?.build()
 }
 
@@ -191,7 +206,7 @@ mod tests {
         assert_eq!(ask(sql).await, ["Timestamp(ms),Boolean,Boolean,Timestamp(ms)"]);
         let sql = "SELECT eventtime, readonly, managementevent, sessioncredentialfromconsole,
             useridentity.sessioncontext.attributes.creationdate, annotation FROM cloudtrail_lake ORDER BY eventid";
-        let expected = ["2026-01-05T13:51:00.500,false,true,true,2026-01-05T13:00:00,note", ",,,,,"];
+        let expected = ["2026-01-05 13:51:00.500,false,true,true,2026-01-05 13:00:00.000,note", ",,,,,"];
         assert_eq!(ask(sql).await, expected);
     }
 

@@ -8,7 +8,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit, try_cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::functions::scaled_interval;
+use super::functions::{integer_operation, scaled_interval};
 use super::types::type_name;
 
 /// Plans operators by the types that they are applied to.
@@ -44,6 +44,14 @@ impl ExprPlanner for Operators {
                 }
                 _ => Ok(PlannerResult::Original(expr)),
             },
+            BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply
+                if left.is_integer() && right.is_integer() =>
+            {
+                Ok(match integer_operation(&expr.op, expr.left.clone(), expr.right.clone()) {
+                    Some(planned) => PlannerResult::Planned(planned),
+                    None => PlannerResult::Original(expr),
+                })
+            }
             BinaryOperator::StringConcat if is_text(&left) && right.is_numeric() => {
                 mismatch(&expr.op, &left, &right)
             }

@@ -1,6 +1,7 @@
 //! A DataFusion session over the lake's tables, and what each statement does in it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ use super::catalogue::{Catalogue, Entry};
 use super::command::{Command, Name};
 use super::error::SqlError;
 use super::faces::Faces;
-use super::lake_view::CLOUDTRAIL_LAKE;
+use super::lake_view::{self, CLOUDTRAIL_LAKE};
 use super::show::{self, Kind};
 use super::{
     Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, parameters, sources, state, types, unnest,
@@ -50,6 +51,8 @@ pub struct Session {
     names: Mutex<Names>,
     catalogue: Catalogue,
     prepared: Mutex<BTreeMap<String, Prepared>>,
+    /// Whether all relations are being described: one of them may be a view of these descriptions.
+    describing: AtomicBool,
 }
 
 /// A prepared statement, with the text that it stands in.
@@ -103,7 +106,10 @@ impl Session {
             context.register_table(TableReference::bare(name), table)?;
         }
         names.lake_face = Some(CLOUDTRAIL_LAKE.to_owned());
-        names.stars = BTreeMap::from([(CLOUDTRAIL_LOGS.to_owned(), view::star())]);
+        names.stars = BTreeMap::from([
+            (CLOUDTRAIL_LOGS.to_owned(), view::star()),
+            (CLOUDTRAIL_LAKE.to_owned(), lake_view::star()),
+        ]);
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
         for name in &options.table_names {
@@ -112,7 +118,13 @@ impl Session {
         for name in &options.event_data_stores {
             names.synonyms.insert(name.to_lowercase(), CLOUDTRAIL_LAKE.to_owned());
         }
-        Ok(Self { context, names: Mutex::new(names), catalogue, prepared: Mutex::default() })
+        Ok(Self {
+            context,
+            names: Mutex::new(names),
+            catalogue,
+            prepared: Mutex::default(),
+            describing: AtomicBool::new(false),
+        })
     }
 
     /// The DataFusion context, to register object stores with.
@@ -527,6 +539,19 @@ impl Session {
 
     /// Every table and view that may be named, with its columns.
     async fn relations(&self, run: &Run<'_>) -> Result<BTreeMap<String, (Kind, SchemaRef)>, SqlError> {
+        let outermost = !self.describing.swap(true, Ordering::Relaxed);
+        let before = lock(&self.names).tables.clone();
+        let relations = self.described(run).await;
+        if outermost {
+            // What is a view of the descriptions has seen none of them yet.
+            let views: Vec<String> = lock(&self.names).tables.difference(&before).cloned().collect();
+            views.iter().for_each(|name| self.forget(name));
+            self.describing.store(false, Ordering::Relaxed);
+        }
+        relations
+    }
+
+    async fn described(&self, run: &Run<'_>) -> Result<BTreeMap<String, (Kind, SchemaRef)>, SqlError> {
         let entries =
             self.catalogue.entries().await.map_err(|error| SqlError::at(format!("{error:#}"), None))?;
         let mut relations = BTreeMap::new();
@@ -554,11 +579,18 @@ impl Session {
     }
 
     async fn register_information_schema(&self) -> Result<(), SqlError> {
+        if self.describing.load(Ordering::Relaxed) {
+            return self.register_descriptions(&BTreeMap::new());
+        }
         let run = Run { text: "", parameters: &[] };
         // Boxed, since a view among the relations may itself ask for the information schema.
         let relations = Box::pin(self.relations(&run)).await?;
+        self.register_descriptions(&relations)
+    }
+
+    fn register_descriptions(&self, relations: &BTreeMap<String, (Kind, SchemaRef)>) -> Result<(), SqlError> {
         let fail = |error: DataFusionError| SqlError::explain(&error, "", None);
-        let tables = show::information_schema(&relations).map_err(|error| fail(error.into()))?;
+        let tables = show::information_schema(relations).map_err(|error| fail(error.into()))?;
         let schema = MemorySchemaProvider::new();
         for (name, rows) in tables {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(fail)?;

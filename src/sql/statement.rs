@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 use super::adapt::named_relations;
 use super::command::{self, Command};
 use super::dialect::Athena;
-use super::error::SqlError;
+use super::error::{MATCH_RECOGNIZE, SqlError};
 use super::place::Place;
 use super::tokens::tokenize;
 
@@ -129,6 +129,9 @@ fn next_statement(parser: &mut Parser<'_>, text: &str) -> Result<bool, SqlError>
     }
     if first || separated {
         return Ok(true);
+    }
+    if next.token.to_string().eq_ignore_ascii_case(MATCH_RECOGNIZE) {
+        return Err(SqlError::match_recognize(Place::of_span(text, next.span)));
     }
     let message = format!("SYNTAX_ERROR: expected the end of the statement, found {}", next.token);
     Err(SqlError::at(message, Place::of_span(text, next.span)))

@@ -166,3 +166,20 @@ fn questions_that_no_file_can_answer_have_empty_answers() {
         }
     }
 }
+
+#[test]
+fn a_view_of_the_information_schema_is_described_like_any_other() {
+    let folder = Folder::new();
+    let lake = folder.lake();
+    ingest(&lake, &[&folder.write("a.json.gz", &log_file(&["a"]))]).expect(0);
+    let sql = |statement: &str| stdout(&trailq(&["sql", "--lake", &lake, "--format", "csv", statement]));
+    sql("CREATE VIEW all_tables AS SELECT table_name FROM information_schema.tables");
+    sql("CREATE VIEW columns AS SELECT 1 AS x");
+    // Each in a process that knows the views from the lake alone.
+    assert!(sql("SHOW TABLES").contains("all_tables"));
+    let tables = sql("SELECT * FROM all_tables");
+    assert!(tables.contains("cloudtrail_logs") && tables.contains("all_tables"), "{tables}");
+    let twice =
+        sql("SELECT count(*) > 100 FROM information_schema.columns; SELECT count(*) > 5 FROM all_tables");
+    assert_eq!(twice.matches("true").count(), 2, "{twice}");
+}

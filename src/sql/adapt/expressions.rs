@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, LambdaFunction, LambdaSyntax,
-    LimitClause, OneOrManyWithParens, Query, Select, Spanned, Subscript, TrimWhereField, UnaryOperator,
-    Value, ValueWithSpan, VisitMut, VisitorMut,
+    LimitClause, OneOrManyWithParens, Query, Select, SelectItem, SetExpr, Spanned, Subscript, TableFactor,
+    TableWithJoins, TrimWhereField, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -199,18 +199,64 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
         Expr::Between { expr, negated, low, high } => between(&expr, negated, *low, *high),
         Expr::Value(value) => literal(value),
         Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => match *right {
-            Expr::Subquery(subquery) => Expr::InSubquery { expr: left, subquery, negated: false },
+            Expr::Subquery(subquery) => is_in(left, subquery, false),
             right => {
                 Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right: right.into(), is_some: false }
             }
         },
+        Expr::InSubquery { expr, subquery, negated } => is_in(expr, subquery, negated),
         Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => match *right {
-            Expr::Subquery(subquery) => Expr::InSubquery { expr: left, subquery, negated: true },
+            Expr::Subquery(subquery) => is_in(left, subquery, true),
             right => Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right: right.into() },
         },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !is_number(&expr) => {
+            call("$negate", vec![*expr], span)
+        }
         Expr::Struct { values, fields } if fields.is_empty() => call("$row", values, span),
         other => other,
     })
+}
+
+/// Whether a number is written out, which is negative as a whole.
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        _ => false,
+    }
+}
+
+/// `x IN (…)`; values that are written out are a list.
+fn is_in(expr: Box<Expr>, subquery: Box<Query>, negated: bool) -> Expr {
+    match values(&subquery) {
+        Some(list) => Expr::InList { expr, list, negated },
+        None => Expr::InSubquery { expr, subquery, negated },
+    }
+}
+
+/// The values of `VALUES 1, 2` and `SELECT * FROM (VALUES 1, 2)`, if that is all of a query.
+fn values(query: &Query) -> Option<Vec<Expr>> {
+    let plain = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none();
+    match (&*query.body, plain) {
+        (SetExpr::Query(inner), true) => values(inner),
+        (SetExpr::Values(values), true) => {
+            let rows = values.rows.iter();
+            rows.map(|row| if row.len() == 1 { row.first().cloned() } else { None }).collect()
+        }
+        (SetExpr::Select(select), true) => {
+            let whole = matches!(select.projection.as_slice(), [SelectItem::Wildcard(_)])
+                && select.selection.is_none()
+                && select.distinct.is_none();
+            match select.from.as_slice() {
+                [TableWithJoins { relation: TableFactor::Derived { subquery, .. }, joins }]
+                    if whole && joins.is_empty() =>
+                {
+                    values(subquery)
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// A number with an exponent is a double; others are integers and decimals. `U&'…'` is text.
@@ -254,6 +300,13 @@ fn rewrite_function(mut function: Function, span: Span) -> Result<Expr, String> 
             return Ok(call("try", vec![without_parameters(argument)], span));
         }
         "if" => return conditional(&function, span),
+        "typeof" => {
+            if let [argument] = all_arguments(&function).as_slice()
+                && let Some(name) = literal_type(argument)
+            {
+                return Ok(text(&name, span));
+            }
+        }
         "map" => rename(&mut function, "$map"),
         "row" => rename(&mut function, "$row"),
         "current_timestamp" | "current_time" | "current_date" | "localtimestamp" | "localtime" => {
@@ -274,6 +327,24 @@ fn rewrite_function(mut function: Function, span: Span) -> Result<Expr, String> 
         _ => {}
     }
     Ok(Expr::Function(function))
+}
+
+/// The type of what is written out, which is narrower in Trino than here: `1` is an integer, `'abc'` a
+/// `varchar(3)`.
+fn literal_type(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner)
+        | Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr: inner } => {
+            literal_type(inner)
+        }
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            digits.parse::<i32>().is_ok().then(|| "integer".to_owned())
+        }
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => {
+            Some(format!("varchar({})", text.chars().count()))
+        }
+        _ => None,
+    }
 }
 
 fn rename(function: &mut Function, name: &str) {

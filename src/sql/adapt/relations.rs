@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    ExcludeSelectItem, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::ast::{Spanned as _, WildcardAdditionalOptions};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Names;
 use super::fold::fold_name;
+use crate::sql::ddl::shown_members;
 use crate::sql::error::SqlError;
 use crate::sql::faces::FACES;
 use crate::sql::syntax::ident;
@@ -145,6 +146,13 @@ impl VisitorMut for Resolver<'_> {
     type Break = Box<SqlError>;
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        // The planner would take no notice of it.
+        if let TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } =
+            factor
+        {
+            let message = "NOT_SUPPORTED: TABLESAMPLE is not supported; WHERE rand() < 0.1 takes a tenth";
+            return ControlFlow::Break(Box::new(SqlError::spanned(message, factor.span(), self.text)));
+        }
         if let TableFactor::Table { name, alias, args: None, .. } = factor
             && let Err(error) = self.replace(name, alias)
         {
@@ -207,28 +215,36 @@ impl Resolver<'_> {
 
     fn expand(&self, item: SelectItem, relations: &[From]) -> Vec<SelectItem> {
         match &item {
-            SelectItem::Wildcard(options)
-                if options.opt_exclude.is_none() && options.opt_except.is_none() =>
-            {
-                if relations.iter().any(|relation| relation.table.is_none() && relation.name.is_none()) {
+            SelectItem::Wildcard(options) => {
+                let unknown = |relation: &From| relation.table.is_none();
+                let left_out = left_out(options);
+                if relations.iter().any(|one| unknown(one) && (one.name.is_none() || !left_out.is_empty())) {
                     return vec![item];
                 }
                 let span = options.wildcard_token.0.span;
-                relations
-                    .iter()
-                    .flat_map(|relation| self.columns(relation, relations.len() > 1, span))
-                    .collect()
+                // The planner says which column there is not.
+                if !left_out.iter().all(|name| relations.iter().any(|one| self.shows(one, name))) {
+                    return vec![item];
+                }
+                let columns =
+                    relations.iter().flat_map(|relation| self.columns(relation, relations.len() > 1, span));
+                columns.filter(|column| !is_among(column, &left_out)).collect()
             }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                 let wanted = parts(name).pop();
                 let span = options.wildcard_token.0.span;
                 match relations.iter().find(|relation| relation.table.is_some() && relation.name == wanted) {
                     Some(relation) => self.columns(relation, true, span),
-                    None => vec![item],
+                    None => members_of(name, span).unwrap_or_else(|| vec![item]),
                 }
             }
             _ => vec![item],
         }
+    }
+
+    fn shows(&self, relation: &From, column: &str) -> bool {
+        let star = relation.table.as_ref().and_then(|table| self.names.stars.get(table));
+        star.is_some_and(|columns| columns.iter().any(|name| name == column))
     }
 
     fn columns(&self, relation: &From, qualified: bool, span: Span) -> Vec<SelectItem> {
@@ -261,6 +277,42 @@ impl Resolver<'_> {
             }
             _ => From { name: None, table: None },
         }
+    }
+}
+
+/// The members of a struct for `useridentity.sessioncontext.*`, perhaps behind the name of its table.
+fn members_of(name: &ObjectName, span: Span) -> Option<Vec<SelectItem>> {
+    let path = parts(name);
+    let members = shown_members(&path).or_else(|| shown_members(path.get(1..)?))?;
+    let member = |member: String| {
+        let names = path.iter().chain([&member]);
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names.map(|name| ident(name, span)).collect()))
+    };
+    Some(members.into_iter().map(member).collect())
+}
+
+/// The columns that `* EXCLUDE (…)` or `* EXCEPT (…)` leaves out.
+fn left_out(options: &WildcardAdditionalOptions) -> BTreeSet<String> {
+    let last = |name: &ObjectName| parts(name).pop().unwrap_or_default().to_lowercase();
+    let mut names: BTreeSet<String> = match &options.opt_exclude {
+        Some(ExcludeSelectItem::Single(name)) => [last(name)].into(),
+        Some(ExcludeSelectItem::Multiple(names)) => names.iter().map(last).collect(),
+        None => BTreeSet::new(),
+    };
+    if let Some(except) = &options.opt_except {
+        let others = std::iter::once(&except.first_element).chain(&except.additional_elements);
+        names.extend(others.map(|name| name.value.to_lowercase()));
+    }
+    names
+}
+
+fn is_among(column: &SelectItem, names: &BTreeSet<String>) -> bool {
+    match column {
+        SelectItem::UnnamedExpr(Expr::Identifier(ident)) => names.contains(&ident.value),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(idents)) => {
+            idents.last().is_some_and(|ident| names.contains(&ident.value))
+        }
+        _ => false,
     }
 }
 

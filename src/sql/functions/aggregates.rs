@@ -34,6 +34,7 @@ mod moments;
 mod ordered;
 mod percentile;
 mod sliding;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -62,6 +63,7 @@ pub(super) fn aggregate() -> Vec<AggregateUDF> {
             average::average(),
             count_if::count_if(),
             listagg::listagg(),
+            sum::sum(),
         ],
     ]
     .concat()

@@ -16,6 +16,7 @@ mod extract;
 mod path;
 mod reader;
 mod spelling;
+mod standard;
 
 pub(super) use reader::{Reader, unquote};
 pub(super) use spelling::{parsed, push_double, push_string};
@@ -32,6 +33,7 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     ];
     functions.extend(extract::scalar());
     functions.extend(arrays::scalar());
+    functions.extend(standard::scalar());
     functions
 }
 

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -92,40 +92,6 @@ impl Kind {
             Self::Array => "array(E)",
             Self::Any => "T",
         }
-    }
-}
-
-/// A type in Trino's words, for the messages about wrong arguments.
-pub(super) fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 | DataType::Utf8View => "varchar".to_owned(),
-        DataType::LargeUtf8 => "json".to_owned(),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "varbinary".to_owned(),
-        DataType::FixedSizeBinary(16) => "ipaddress".to_owned(),
-        DataType::FixedSizeBinary(17) => "ipprefix".to_owned(),
-        DataType::Null => "unknown".to_owned(),
-        DataType::Int8 => "tinyint".to_owned(),
-        DataType::Int16 => "smallint".to_owned(),
-        DataType::Int32 => "integer".to_owned(),
-        DataType::Int64 | DataType::UInt64 => "bigint".to_owned(),
-        DataType::Float32 => "real".to_owned(),
-        DataType::Float64 => "double".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Time32(_) | DataType::Time64(_) => "time(3)".to_owned(),
-        DataType::Timestamp(_, None) => "timestamp(3)".to_owned(),
-        DataType::Timestamp(_, Some(_)) => "timestamp(3) with time zone".to_owned(),
-        DataType::Duration(_) | DataType::Interval(_) => "interval day to second".to_owned(),
-        DataType::List(element) => format!("array({})", type_name(element.data_type())),
-        DataType::Struct(fields) => {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|field| format!("{} {}", field.name(), type_name(field.data_type())))
-                .collect();
-            format!("row({})", fields.join(", "))
-        }
-        DataType::Dictionary(_, value) => type_name(value),
-        other => other.to_string().to_lowercase(),
     }
 }
 
@@ -235,9 +201,7 @@ impl Function {
 
 /// The error of a function that has no such arguments.
 pub(super) fn unexpected<T>(name: &str, given: &[DataType], expected: &str) -> Result<T> {
-    let given: Vec<_> = given.iter().map(type_name).collect();
-    let given = given.join(", ");
-    plan_err!("FUNCTION_NOT_FOUND: Unexpected parameters ({given}) for function {name}. Expected: {expected}")
+    Err(super::types::unexpected(name, given, expected))
 }
 
 impl Debug for Function {

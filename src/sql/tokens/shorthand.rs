@@ -1,5 +1,5 @@
 //! Short forms of Athena's SQL that the parser does not know, written out: `VALUES 1, 2`, `TABLE t`,
-//! `GROUP BY ALL a` and `GROUP BY DISTINCT a`.
+//! `= ANY (VALUES 1, 2)`, `GROUP BY ALL a` and `GROUP BY DISTINCT a`.
 
 use datafusion::sql::sqlparser::keywords::Keyword as K;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
@@ -29,13 +29,20 @@ impl Writer<'_> {
         let token = &self.tokens[at];
         match keyword(token) {
             Some(K::VALUES) if self.begins_query(at) => {
+                let compared = self.is_compared(at);
+                if compared {
+                    self.select_all_from(token.span);
+                    self.out.push(TokenWithSpan::new(Token::LParen, token.span));
+                }
                 self.out.push(token.clone());
-                self.rows(at + 1)
+                let end = self.rows(at + 1);
+                if compared {
+                    self.out.push(TokenWithSpan::new(Token::RParen, token.span));
+                }
+                end
             }
             Some(K::TABLE) if self.begins_query(at) => {
-                let (span, select) =
-                    (token.span, [word("SELECT", K::SELECT), Token::Mul, word("FROM", K::FROM)]);
-                self.out.extend(select.map(|token| TokenWithSpan::new(token, span)));
+                self.select_all_from(token.span);
                 at + 1
             }
             Some(K::BY) if self.before(at).is_some_and(|before| keyword(before) == Some(K::GROUP)) => {
@@ -49,13 +56,28 @@ impl Writer<'_> {
         }
     }
 
+    fn select_all_from(&mut self, span: Span) {
+        let select = [word("SELECT", K::SELECT), Token::Mul, word("FROM", K::FROM)];
+        self.out.extend(select.map(|token| TokenWithSpan::new(token, span)));
+    }
+
+    /// Whether a query is what ANY, ALL or SOME compares with: there the parser looks for SELECT.
+    fn is_compared(&self, at: usize) -> bool {
+        let mut before = self.tokens[..at].iter().rev().filter(|token| !is_blank(token));
+        let in_parentheses = before.next().is_some_and(|token| token.token == Token::LParen);
+        in_parentheses && matches!(before.next().and_then(keyword), Some(K::ANY | K::ALL | K::SOME))
+    }
+
     /// Whether a query may begin at a word, which is followed by what can be its first value or name.
     fn begins_query(&self, at: usize) -> bool {
         let before = match self.before(at) {
             None => true,
             Some(before) => {
+                // Behind a parenthesis that closes, the main query of WITH begins.
+                let is_with = |token: &TokenWithSpan| keyword(token) == Some(K::WITH);
                 before.token == Token::LParen
                     || before.token == Token::SemiColon
+                    || (before.token == Token::RParen && self.tokens[..at].iter().any(is_with))
                     || matches!(
                         keyword(before),
                         Some(K::UNION | K::INTERSECT | K::EXCEPT | K::ALL | K::DISTINCT | K::AS | K::EXPLAIN)
@@ -242,6 +264,9 @@ mod tests {
     fn rows_of_one_value_get_their_parentheses() {
         for (short, long) in [
             ("VALUES 1, 2", "VALUES (1), (2)"),
+            ("a = ANY (VALUES 1, 2)", "a = ANY (SELECT*FROM(VALUES (1), (2)))"),
+            ("WITH c AS (SELECT 1) TABLE c", "WITH c AS (SELECT 1) SELECT*FROM c"),
+            ("WITH c AS (SELECT 1) VALUES 1", "WITH c AS (SELECT 1) VALUES (1)"),
             (
                 "SELECT * FROM (VALUES 'a' , ROW(1, 2), -1) t(n)",
                 "SELECT * FROM (VALUES ('a') , (ROW(1, 2)), (-1)) t(n)",

@@ -95,8 +95,11 @@ impl AggregateUDFImpl for ListAgg {
         };
         let extra = args.exprs.len() - 1;
         let collected = Collected::new(args.expr_fields);
-        let order_bys: Vec<_> =
-            args.order_bys.iter().map(|order| same_as_value(order, &args.exprs[0])).collect();
+        // Without DISTINCT the keys come as they are.
+        let order_bys: Vec<_> = match args.is_distinct {
+            true => args.order_bys.iter().map(|order| same_as_value(order, &args.exprs[0])).collect(),
+            false => args.order_bys.to_vec(),
+        };
         let array = self.array.accumulator(AccumulatorArgs {
             order_bys: &order_bys,
             return_field: collected.field,

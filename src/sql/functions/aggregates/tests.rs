@@ -49,6 +49,10 @@ async fn aggregates_answer_for_all_and_for_groups() {
         ("approx_distinct(s)", "3", ["2", "2", "0"]),
         ("approx_distinct(s, 0.01)", "3", ["2", "2", "0"]),
         ("approx_most_frequent(2, s, 10)", "{x: 2, y: 1}", ["{x: 1, y: 1}", "{z: 1, x: 1}", "NULL"]),
+        ("sum(n)", "67", ["60", "7", "NULL"]),
+        ("sum(n) FILTER (WHERE b)", "17", ["10", "7", "NULL"]),
+        ("sum(DISTINCT n + 0 * id)", "67", ["60", "7", "NULL"]),
+        ("sum(CAST(n AS decimal(10,1)))", "67.0", ["60.0", "7.0", "NULL"]),
         ("avg(n)", "16.75", ["20.0", "7.0", "NULL"]),
         ("avg(CAST(n AS decimal(10,1)))", "16.8", ["20.0", "7.0", "NULL"]),
         ("bitwise_or_agg(n)", "31", ["30", "7", "NULL"]),
@@ -139,4 +143,34 @@ async fn moments_are_those_of_the_books() {
     let answers = Answers::new().table("t", "SELECT * FROM (VALUES (1), (2), (3), (4), (10)) AS t(n)").await;
     let sql = "SELECT round(skewness(n), 9), round(kurtosis(n), 9), round(geometric_mean(n), 9), round(entropy(n), 9) FROM t";
     assert_eq!(answers.rows(sql).await, ["1.138419958 3.152 2.992555739 1.923219672"]);
+}
+
+#[tokio::test]
+async fn a_sum_beyond_bigint_is_an_error_and_what_comes_back_into_it_is_not() {
+    let answers = Answers::new()
+        .table(
+            "t",
+            "SELECT * FROM (VALUES (1, 'a', 9223372036854775807), (2, 'a', 1), (3, 'a', -1), (4, 'b', 2)) AS t(id, g, n)",
+        )
+        .await;
+    assert_eq!(answers.rows("SELECT sum(n) FROM t WHERE g = 'a'").await, ["9223372036854775807"]);
+    for sql in [
+        "SELECT sum(n) FROM t WHERE id <> 3",
+        "SELECT sum(DISTINCT n) FROM t WHERE id <> 3",
+        "SELECT g, sum(n) FROM t WHERE id <> 3 GROUP BY g",
+        "SELECT sum(n) OVER (ORDER BY id) FROM t",
+        "SELECT sum(n) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t",
+    ] {
+        let error = answers.run(sql).await.unwrap_err().to_string();
+        assert!(error.contains("NUMERIC_VALUE_OUT_OF_RANGE"), "{sql}: {error}");
+    }
+    let sliding = "SELECT sum(n) OVER (ORDER BY id DESC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WHERE id > 1 ORDER BY id";
+    assert_eq!(answers.rows(sliding).await, ["0", "1", "2"]);
+    for (sum, expected) in [
+        ("sum(n)", "bigint"),
+        ("sum(CAST(n AS decimal(20,2)))", "decimal(38,2)"),
+        ("sum(CAST(n AS double))", "double"),
+    ] {
+        assert_eq!(answers.rows(&format!("SELECT typeof({sum}) FROM t")).await, [expected], "{sum}");
+    }
 }

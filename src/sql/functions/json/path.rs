@@ -1,4 +1,5 @@
-//! Paths into JSON, as Trino's `json_extract` reads them: `$.a.b`, `$["a.b"][0]`, `$[name]`.
+//! Paths into JSON, as Trino's `json_extract` reads them: `$.a.b`, `$["a.b"][0]`, `$[name]`; and with CloudTrail
+//! Lake's `$.a[*].b`, which leads to all elements.
 
 use std::borrow::Cow;
 
@@ -9,11 +10,12 @@ use super::spelling::canonical;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in super::super) struct JsonPath(Vec<Step>);
 
-/// A member of an object, and the element of an array if it is a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Step {
-    key: String,
-    index: Option<usize>,
+enum Step {
+    /// A member of an object, and the element of an array if it is a number.
+    One { key: String, index: Option<usize> },
+    /// All members or elements: `[*]` and `.*`.
+    All,
 }
 
 impl JsonPath {
@@ -22,19 +24,28 @@ impl JsonPath {
         let mut rest = text.strip_prefix('$')?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("[*]").or_else(|| rest.strip_prefix(".*")) {
+                steps.push(Step::All);
+                rest = after;
+                continue;
+            }
             let (key, after) = match rest.strip_prefix('.') {
                 Some(member) => plain_key(member, |c| c == ':' || is_subscript_char(c))?,
                 None => bracket(rest.strip_prefix('[')?)?,
             };
-            steps.push(Step { index: key.parse().ok(), key });
+            steps.push(Step::One { index: key.parse().ok(), key });
             rest = after;
         }
         Some(Self(steps))
     }
 
-    /// The text of a string, number or boolean; `None` for whatever else, or nothing, is there.
+    /// The text of a string, number or boolean; `None` for whatever else, or nothing, is there. All of
+    /// something is an array, and so no scalar.
     pub(in super::super) fn scalar<'a>(&self, json: &'a str) -> Option<Cow<'a, str>> {
-        let mut reader = self.walk(json)?;
+        if self.all_at().is_some() {
+            return None;
+        }
+        let mut reader = walk(&self.0, Reader::new(json))?;
         match reader.peek()? {
             b'{' | b'[' | b'n' => None,
             b'"' => reader.string().map(unquote),
@@ -44,47 +55,92 @@ impl JsonPath {
 
     /// The JSON that is there, spelled as Trino writes it.
     pub(in super::super) fn json<'a>(&self, json: &'a str) -> Option<Cow<'a, str>> {
-        let (text, is_canonical) = self.walk(json)?.spelled_value()?;
+        if self.all_at().is_some() {
+            let found = self.all(json)?;
+            return Some(Cow::Owned(canonical(&format!("[{}]", found.join(",")))));
+        }
+        let (text, is_canonical) = walk(&self.0, Reader::new(json))?.spelled_value()?;
         Some(if is_canonical { Cow::Borrowed(text) } else { Cow::Owned(canonical(text)) })
     }
 
     /// How many members or elements the value there has; 0 for a scalar.
     pub(super) fn size(&self, json: &str) -> Option<i64> {
-        let mut reader = self.walk(json)?;
-        let close = match reader.peek()? {
-            b'{' => b'}',
-            b'[' => b']',
-            _ => return reader.value().map(|_| 0),
-        };
-        reader.expect(if close == b'}' { b'{' } else { b'[' })?;
-        if reader.next_is(close)? {
-            return Some(0);
+        if self.all_at().is_some() {
+            return i64::try_from(self.all(json)?.len()).ok();
         }
-        let mut size = 1;
-        loop {
-            if close == b'}' {
-                reader.key()?;
+        let mut size = 0;
+        let mut reader = walk(&self.0, Reader::new(json))?;
+        match reader.peek()? {
+            b'{' | b'[' => each(reader, &mut |_| size += 1)?,
+            _ => {
+                reader.value()?;
             }
-            reader.value()?;
-            if reader.next_is(close)? {
-                return Some(size);
-            }
-            reader.expect(b',')?;
-            size += 1;
         }
+        Some(size)
     }
 
-    /// The reader before the value to which the path leads.
-    fn walk<'a>(&self, json: &'a str) -> Option<Reader<'a>> {
-        let mut reader = Reader::new(json);
-        for step in &self.0 {
-            match reader.peek()? {
-                b'{' => reader.member(&step.key)?,
-                b'[' => reader.element(step.index?)?,
-                _ => return None,
-            }
+    /// Where the first step stands that leads to more than one value.
+    fn all_at(&self) -> Option<usize> {
+        self.0.iter().position(|step| *step == Step::All)
+    }
+
+    /// All values to which the path leads. There has to be something of which they are all.
+    fn all<'a>(&self, json: &'a str) -> Option<Vec<&'a str>> {
+        let (before, after) = self.0.split_at(self.all_at()?);
+        let mut found = Vec::new();
+        let mut container = walk(before, Reader::new(json))?;
+        matches!(container.peek()?, b'{' | b'[').then_some(())?;
+        gather(after, container.value()?, &mut found)?;
+        Some(found)
+    }
+}
+
+/// The reader before the value to which some steps lead.
+fn walk<'a>(steps: &[Step], mut reader: Reader<'a>) -> Option<Reader<'a>> {
+    for step in steps {
+        let Step::One { key, index } = step else { return None };
+        match reader.peek()? {
+            b'{' => reader.member(key)?,
+            b'[' => reader.element((*index)?)?,
+            _ => return None,
         }
-        Some(reader)
+    }
+    Some(reader)
+}
+
+/// Adds the values to which the rest of a path leads from one value. `None` means that it is not JSON.
+fn gather<'a>(steps: &[Step], value: &'a str, found: &mut Vec<&'a str>) -> Option<()> {
+    let Some(at) = steps.iter().position(|step| *step == Step::All) else {
+        found.extend(walk(steps, Reader::new(value)).and_then(|mut reader| reader.value()));
+        return Some(());
+    };
+    let Some(mut reader) = walk(&steps[..at], Reader::new(value)) else { return Some(()) };
+    match reader.peek()? {
+        b'{' | b'[' => {
+            let mut values = Vec::new();
+            each(reader, &mut |value| values.push(value))?;
+            values.into_iter().try_for_each(|value| gather(&steps[at + 1..], value, found))
+        }
+        _ => Some(()),
+    }
+}
+
+/// Hands over each member or element of the container that the reader stands before.
+fn each<'a>(mut reader: Reader<'a>, visit: &mut dyn FnMut(&'a str)) -> Option<()> {
+    let close = if reader.peek()? == b'{' { b'}' } else { b']' };
+    reader.expect(if close == b'}' { b'{' } else { b'[' })?;
+    if reader.next_is(close)? {
+        return Some(());
+    }
+    loop {
+        if close == b'}' {
+            reader.key()?;
+        }
+        visit(reader.value()?);
+        if reader.next_is(close)? {
+            return Some(());
+        }
+        reader.expect(b',')?;
     }
 }
 
@@ -206,8 +262,9 @@ mod tests {
             "$[]",
             "$.a b",
             "$. a",
-            "$[*]",
-            "$.*",
+            "$[*",
+            "$.*a",
+            "$**",
             "$['a']",
             "$.a/b",
             "$.a[",
@@ -231,9 +288,23 @@ mod tests {
         assert_eq!((size(text, "$.no"), size("[1,", "$")), (None, None));
     }
 
+    #[test]
+    fn a_star_leads_to_all_elements_or_members() {
+        let text = r#"{"s":[{"a":1,"b":[2,{"c":3}]},{"b":[]},{"a": "x y" ,"b":4}],"o":{"k":[1.0],"l":"m"},"e":[],"n":1}"#;
+        assert_eq!(json(text, "$.s[*].a").unwrap(), r#"[1,"x y"]"#);
+        assert_eq!(json(text, "$.s[*].b").unwrap(), r#"[[2,{"c":3}],[],4]"#);
+        assert_eq!(json(text, "$.s[*].b[*]").unwrap(), r#"[2,{"c":3}]"#);
+        assert_eq!(json(text, "$.s.*.b[1].c").unwrap(), "[3]");
+        assert_eq!(json(text, "$.o.*").unwrap(), r#"[[1.0],"m"]"#);
+        assert_eq!(json(text, "$.e[*].a").unwrap(), "[]");
+        assert_eq!((json(text, "$.n[*]"), json(text, "$.no[*].a"), json("[1,", "$[*]")), (None, None, None));
+        assert_eq!((scalar(text, "$.s[*].a"), scalar(text, "$.o[*]")), (None, None));
+        assert_eq!(JsonPath::parse("$.s[*].b").unwrap().size(text), Some(3));
+    }
+
     proptest! {
         #[test]
-        fn any_text_and_any_path_are_survived(text in "\\PC*", path in "\\PC*") {
+        fn any_text_and_any_path_are_survived(text in "\\PC*|[\\[\\]{},:\"a1]{0,12}", path in "\\PC*|\\$(\\[\\*\\]|\\.a|\\[0\\]){0,3}") {
             if let Some(path) = JsonPath::parse(&path) {
                 path.scalar(&text);
                 path.json(&text);

@@ -12,7 +12,8 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::binary::type_union_resolution;
 
-use super::super::scalar::{Arguments, Function, Kind, type_name};
+use super::super::scalar::{Arguments, Function, Kind};
+use super::super::types::type_name;
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {

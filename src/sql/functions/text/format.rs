@@ -9,14 +9,43 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::super::scalar::{Arguments, Function, Kind, put, type_name};
+use super::super::scalar::{Arguments, Function, Kind, put};
 use super::super::times::java_text;
+use super::super::types::type_name;
 use super::java_format::{Format, Value};
 
 /// The functions of this file.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
     const TAKES: &[&[Kind]] = &[&[Kind::Text, Kind::Any]];
-    vec![Function::new("format", TAKES, DataType::Utf8, format).repeats().into()]
+    vec![
+        Function::new("format", TAKES, DataType::Utf8, format).repeats().into(),
+        Function::new("format_number", &[&[Kind::Double]], DataType::Utf8, format_number).into(),
+    ]
+}
+
+/// `format_number(123456)` is `123K`: three digits and a unit.
+fn format_number(args: &Arguments) -> Result<ArrayRef> {
+    let values = args.double(0)?;
+    args.to_texts(|row, out| {
+        let Some(value) = values.at(row) else { return Ok(None) };
+        put(out, &with_unit(value)).map(Some)
+    })
+}
+
+fn with_unit(value: f64) -> String {
+    let mut units = ["K", "M", "B", "T", "Q"].into_iter();
+    let (mut value, mut unit) = (value, "");
+    while value.abs() >= 1000.0
+        && let Some(next) = units.next()
+    {
+        (value, unit) = (value / 1000.0, next);
+    }
+    let places = match value.abs() {
+        small if small < 10.0 => 100.0,
+        small if small < 100.0 => 10.0,
+        _ => 1.0,
+    };
+    format!("{}{unit}", (value * places).round() / places)
 }
 
 fn format(args: &Arguments) -> Result<ArrayRef> {
@@ -94,4 +123,27 @@ fn address(bytes: &[u8]) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_unit;
+
+    #[test]
+    fn numbers_are_written_with_three_digits_and_a_unit() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (999.0, "999"),
+            (1000.0, "1K"),
+            (1234.0, "1.23K"),
+            (12_345.0, "12.3K"),
+            (123_456.0, "123K"),
+            (1e6, "1M"),
+            (-2.5e9, "-2.5B"),
+            (3e15, "3Q"),
+            (3e18, "3000Q"),
+        ] {
+            assert_eq!(with_unit(value), expected);
+        }
+    }
 }

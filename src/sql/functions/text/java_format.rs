@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::super::float_text::java_text;
+
 /// A value as Java sees it.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -262,20 +264,9 @@ fn as_text(value: &Value) -> String {
 
 /// Java's `Double.toString`.
 fn double_text(value: f64) -> String {
-    let size = value.abs();
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    if size == 0.0 || (1e-3..1e7).contains(&size) {
-        return format!("{value:?}");
-    }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let part = if digits.contains('.') { "" } else { ".0" };
-    format!("{digits}{part}E{exponent}")
+    let mut text = String::new();
+    java_text(&mut text, value);
+    text
 }
 
 /// A decimal number without sign, half up to so many places.

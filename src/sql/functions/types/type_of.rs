@@ -8,7 +8,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::{Type, type_name};
+use super::type_name;
 
 /// The functions of this file.
 pub(in super::super) fn scalar() -> Vec<ScalarUDF> {
@@ -34,24 +34,13 @@ impl ScalarUDFImpl for TypeOf {
         Ok(DataType::Utf8)
     }
 
-    /// Only here it can be seen whether the argument is a literal, so the answer travels as the field's name.
+    /// The answer travels as the field's name.
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let literal = args.scalar_arguments[0].and_then(literal_type);
-        let name = literal.map_or_else(|| type_name(args.arg_fields[0].data_type()), |of| of.to_string());
-        Ok(Arc::new(Field::new(name, DataType::Utf8, false)))
+        Ok(Arc::new(Field::new(type_name(args.arg_fields[0].data_type()), DataType::Utf8, false)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         Ok(ColumnarValue::Scalar(ScalarValue::from(args.return_field.name().as_str())))
-    }
-}
-
-/// Literals have narrower types in Trino than here: `1` is an integer, `'abc'` a `varchar(3)`.
-fn literal_type(value: &ScalarValue) -> Option<Type> {
-    match value {
-        ScalarValue::Int64(Some(number)) if i32::try_from(*number).is_ok() => Some(Type::Integer),
-        ScalarValue::Utf8(Some(text)) => Some(Type::Varchar(Some(text.chars().count()))),
-        _ => None,
     }
 }
 
@@ -69,10 +58,9 @@ mod tests {
     }
 
     #[test]
-    fn literals_have_the_narrow_types_of_trino() {
-        assert_eq!(type_of(ScalarValue::from(1_i64)), "integer");
-        assert_eq!(type_of(ScalarValue::from(3_000_000_000_i64)), "bigint");
-        assert_eq!(type_of(ScalarValue::from("añb")), "varchar(3)");
+    fn constants_have_the_type_that_they_were_given() {
+        assert_eq!(type_of(ScalarValue::from(1_i64)), "bigint");
+        assert_eq!(type_of(ScalarValue::from("abc")), "varchar");
         assert_eq!(type_of(ScalarValue::from(1.5)), "double");
         assert_eq!(type_of(ScalarValue::Decimal128(Some(15), 2, 1)), "decimal(2,1)");
         assert_eq!(type_of(ScalarValue::Null), "unknown");
@@ -90,11 +78,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_query_asks_for_literals_and_for_what_was_computed() {
+    async fn a_query_asks_for_what_was_computed() {
         testing::expect(&[
-            ("typeof(1)", "integer"),
             ("typeof(3000000000)", "bigint"),
-            ("typeof('abc')", "varchar(3)"),
+            ("typeof(\"$cast\"(1, 'bigint'))", "bigint"),
+            ("typeof(\"$cast\"(1, 'integer'))", "integer"),
+            ("typeof(\"$cast\"('abc', 'varchar'))", "varchar"),
             ("typeof(1.5)", "decimal(2,1)"),
             ("typeof(\"$cast\"('[[1]]', 'json'))", "json"),
             ("typeof(\"$cast\"(json_parse('[[1]]'), 'array(array(integer))'))", "array(array(integer))"),
