@@ -80,7 +80,8 @@ impl LakeTable {
         let stored: Vec<_> = stored.into_iter().cloned().collect();
         let stats: Vec<FileStats> =
             files.iter().map(|file| FileStats::parse(file.stats.as_deref())).collect();
-        let partitioned = files.iter().map(|file| partitioned_file(root, file, &partition));
+        let table = Path::from_url_path(root.path())?;
+        let partitioned = files.iter().map(|file| partitioned_file(&table, file, &partition));
         let partitioned = partitioned.collect::<Result<Vec<_>>>()?;
         let bounds = FileBounds::new(kind, &schema, &partition, &partitioned, &stats)?;
         let source_schema =
@@ -408,9 +409,9 @@ fn with_views(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
 }
 
-fn partitioned_file(root: &Url, file: &DataFile, partition: &[Arc<Field>]) -> Result<PartitionedFile> {
-    let table = Path::from_url_path(root.path())?;
-    let location = table.parts().chain(file.path.parts()).collect();
+fn partitioned_file(table: &Path, file: &DataFile, partition: &[Arc<Field>]) -> Result<PartitionedFile> {
+    // Both are spelt as paths are already.
+    let location = Path::parse(format!("{table}/{}", file.path))?;
     let last_modified = DateTime::from_timestamp_millis(file.modification_time).unwrap_or_default();
     let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
         location,
