@@ -97,18 +97,10 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 const DEFAULT_LOG: &str =
     "warn,trailq::commands::ingest=info,trailq::commands::daemon=info,trailq::daemon=info";
 
-/// An error with its causes, each once: some of them repeat their own cause in their words. Names of files
-/// and answers of servers are in it, so what a terminal would obey is spelt out.
+/// An error with its causes. Names of files and answers of servers are in it, so what a terminal would obey
+/// is spelt out.
 fn told(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !told.contains(&cause) {
-            let colon = if told.is_empty() { "" } else { ": " };
-            told.push_str(colon);
-            told.push_str(&cause);
-        }
-    }
-    trailq::output::escape(&told, true).into_owned()
+    trailq::output::escape(&trailq::output::causes(error), true).into_owned()
 }
 
 fn log_to_stderr(default: &str, json: bool) {

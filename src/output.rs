@@ -163,6 +163,19 @@ pub fn to_csv(batches: &[RecordBatch]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// An error with its causes, each once: some of them repeat their own cause in their words.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            let colon = if told.is_empty() { "" } else { ": " };
+            told.push_str(colon);
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
 /// Whether `error` is only that nobody reads any more, as behind `| head`.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |io: &io::Error| io.kind() == io::ErrorKind::BrokenPipe;

@@ -45,6 +45,8 @@ pub struct Checked {
     pub num_dropped: u64,
     /// Rows of `digests`.
     pub num_digests: u64,
+    /// Whether the tables were compared with each other: not if files are missing or broken.
+    pub compared: bool,
     /// What is wrong, and the first of it.
     pub num_findings: u64,
     /// The first ten thousand of these.
@@ -89,6 +91,7 @@ impl Lake {
             // Counting rows of files that cannot be read would end in an error that says less.
             return Ok(checked);
         }
+        checked.compared = true;
         let mut strangers = self.in_quarantine(&view).await?;
         self.check_log_files(&view, &mut strangers, &mut checked).await?;
         for log_file in strangers {

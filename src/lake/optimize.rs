@@ -26,6 +26,7 @@ use super::action::Add;
 use super::swap::{self, Head, Operation, Swap};
 use super::table::DataFile;
 use super::tables::Kind;
+use crate::output::causes;
 
 /// Of the memory limit, what files that are being read may take. The rest is for the one being written.
 const FOR_READING: f64 = 0.6;
@@ -124,7 +125,7 @@ struct Optimizer<'a> {
     stop: &'a CancellationToken,
 }
 
-/// A file that cannot be joined with others, as those of other engines may be.
+/// A file that cannot be joined with others: another engine's, or one that is damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 struct Unfit {
@@ -135,6 +136,14 @@ struct Unfit {
 impl Unfit {
     fn columns(path: &Path) -> Self {
         Self { path: path.clone(), why: "it has other columns than those that this version writes" }
+    }
+
+    fn order(path: &Path) -> Self {
+        Self { path: path.clone(), why: "its rows are not in the order of event_time" }
+    }
+
+    fn unreadable(path: &Path) -> Self {
+        Self { path: path.clone(), why: "it cannot be read" }
     }
 }
 
@@ -188,9 +197,10 @@ impl Optimizer<'_> {
                 Err(error) => {
                     let files = group.files.len();
                     let table = self.kind.name();
-                    warn!(table, files, error = format!("{error:#}"), "files were not joined");
+                    warn!(table, files, error = causes(&error), "files were not joined");
                     done.failed += 1;
                     match error.downcast_ref::<Unfit>() {
+                        // The others are tried again without it.
                         Some(unfit) => left_alone.extend([unfit.path.clone()]),
                         None => left_alone.extend(group.files.into_iter().map(|member| member.file.path)),
                     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono::NaiveDate;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::{Snapshot, StructType};
-use deltalake::logstore::object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use deltalake::logstore::object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, path::Path};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, TableProperty};
@@ -187,8 +187,11 @@ impl Table {
     /// Deletes data files that no commit names, as well as it can: VACUUM takes what stays.
     pub(crate) async fn delete_files(&self, adds: &[Add]) {
         for add in adds {
-            if let Err(error) = self.store().delete(&Path::from(add.path.as_str())).await {
-                warn!(table = self.name, path = add.path, %error, "could not delete an unused file");
+            match self.store().delete(&Path::from(add.path.as_str())).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => {
+                    warn!(table = self.name, path = add.path, %error, "could not delete an unused file");
+                }
             }
         }
     }

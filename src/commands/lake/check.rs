@@ -75,6 +75,9 @@ impl Args {
             0 => writeln!(told, ": all as it should be"),
             findings => writeln!(told, ": {}", counted(findings, "finding")),
         };
+        if !checked.compared {
+            told.push_str("the tables were not compared with each other: that needs all of their files\n");
+        }
         told
     }
 }

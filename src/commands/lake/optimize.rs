@@ -37,8 +37,13 @@ impl Args {
         let (mut told, mut failed) = (String::new(), 0);
         for (table, done) in done {
             failed += done.failed;
+            if done.failed > 0 {
+                let _ = writeln!(told, "{table}: some files could not be joined");
+            }
             if done.num_removed_files == 0 {
-                let _ = writeln!(told, "{table}: nothing to join");
+                if done.failed == 0 {
+                    let _ = writeln!(told, "{table}: nothing to join");
+                }
                 continue;
             }
             let (from, to) = (counted(done.num_removed_files, "file"), thousands(done.num_added_files));

@@ -69,7 +69,8 @@ async fn write_merged(
 ) -> Result<()> {
     let files: Vec<DataFile> = group.files.iter().map(|member| member.file.clone()).collect();
     let open = |file: DataFile| async move {
-        let rows = stream::rows(table, &file, &[], READ_ROWS).await?;
+        let rows = stream::rows(table, &file, &[], READ_ROWS).await;
+        let rows = rows.with_context(|| Unfit::unreadable(&file.path))?;
         if rows.schema().fields() != schema.fields() {
             bail!(Unfit::columns(&file.path));
         }
@@ -86,7 +87,7 @@ async fn write_merged(
             && heap.peek().is_none_or(|Reverse((key, _))| next.first <= *key)
         {
             let rows = opened.try_next().await?.context("a file was opened for each")?;
-            let cursor = Cursor::start(rows, next).await.with_context(|| reading(table, next))?;
+            let cursor = Cursor::start(rows, next).await?;
             waiting.pop_front();
             if let Some(cursor) = cursor {
                 heap.push(Reverse((cursor.key(), number)));
@@ -107,7 +108,7 @@ async fn write_merged(
             cursors.values_mut().for_each(|cursor| cursor.place = None);
         }
         let cursor = cursors.get_mut(&at).context("a cursor for each entry")?;
-        if cursor.advance().await.with_context(|| format!("reading {} of {table}", cursor.path))? {
+        if cursor.advance().await? {
             heap.push(Reverse((cursor.key(), at)));
         } else {
             cursors.remove(&at);
@@ -117,10 +118,6 @@ async fn write_merged(
         writer.write(&chunk.gather(schema)?).await?;
     }
     Ok(())
-}
-
-fn reading(table: &Table, member: &Member) -> String {
-    format!("reading {} of {table}", member.file.path)
 }
 
 /// Where the merge is in a file.
@@ -150,11 +147,12 @@ impl Cursor {
     /// Makes sure that there is a row, unless the file is at its end.
     async fn advance(&mut self) -> Result<bool> {
         while self.row == self.keys.len() {
-            let Some(batch) = self.rows.try_next().await? else { return Ok(false) };
+            let read = self.rows.try_next().await.with_context(|| Unfit::unreadable(&self.path))?;
+            let Some(batch) = read else { return Ok(false) };
             let last = self.keys.last().copied();
             let keys = sort_keys(&batch)?;
             if !keys.is_sorted() || keys.first().copied().zip(last).is_some_and(|(key, last)| key < last) {
-                bail!(Unfit { path: self.path.clone(), why: "its rows are not in the order of event_time" });
+                bail!(Unfit::order(&self.path));
             }
             if !keys.is_empty() {
                 (self.batch, self.keys, self.row, self.place) = (batch, keys, 0, None);

@@ -27,12 +27,12 @@ pub(crate) async fn rewrite(table: &Arc<Table>, kind: Kind, group: &Group) -> Re
     let schema = stored_schema(kind);
     let mut batches = vec![];
     for member in &group.files {
-        let mut rows = stream::rows(table, &member.file, &[], READ_ROWS).await?;
-        let reading = || format!("reading {} of {table}", member.file.path);
+        let unreadable = || Unfit::unreadable(&member.file.path);
+        let mut rows = stream::rows(table, &member.file, &[], READ_ROWS).await.with_context(unreadable)?;
         if rows.schema().fields() != schema.fields() {
             bail!(Unfit::columns(&member.file.path));
         }
-        while let Some(batch) = rows.try_next().await.with_context(reading)? {
+        while let Some(batch) = rows.try_next().await.with_context(unreadable)? {
             batches.push(batch);
         }
     }

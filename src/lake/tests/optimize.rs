@@ -316,6 +316,45 @@ async fn a_file_that_is_not_sorted_is_left_alone_and_the_others_are_joined() {
     assert_eq!((number(&path, ROWS).await, number(&path, DISTINCT).await), (40, 40));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_is_left_alone_and_the_others_are_joined() {
+    for damage in ["it is gone", "it is cut", "a page is overwritten"] {
+        let (_directory, path) = temporary();
+        let lake = lake_of(&path, &["a"]).await;
+        for name in ["b", "c"] {
+            let staged = stage(&lake, &[name]).await;
+            lake.commit(vec![staged]).await.unwrap();
+        }
+        let (_, files) = swap::look(lake.table(Kind::Events)).await.unwrap();
+        let file = Path::new(&path).join("events").join(files[1].path.as_ref());
+        let mut bytes = std::fs::read(&file).unwrap();
+        match damage {
+            "it is gone" => std::fs::remove_file(&file).unwrap(),
+            "it is cut" => std::fs::write(&file, &bytes[..100]).unwrap(),
+            _ => {
+                bytes[40..60].fill(0xff);
+                std::fs::write(&file, &bytes).unwrap();
+            }
+        }
+        let done = optimize(&lake).await[0].1;
+        assert_eq!((done.failed, done.num_removed_files, done.num_added_files), (1, 2, 1), "{damage}");
+        let checked = lake.check(true).await.unwrap();
+        assert_eq!((checked.num_findings, checked.compared), (1, false), "{damage}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_ends_with_what_it_has_joined() {
+    let (_directory, path) = temporary();
+    let lake = many_commits(&path).await;
+    let before = all_rows(&lake).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let done = lake.optimize(&OptimizeOptions::default(), &stop).await.unwrap();
+    assert!(done.iter().all(|(_, done)| done.commits == 0 && done.failed == 0), "{done:?}");
+    assert_eq!(all_rows(&lake).await, before);
+}
+
 fn stored(rows: &RecordBatch) -> RecordBatch {
     let date = rows.schema().index_of("event_date").unwrap();
     let stored: Vec<usize> = (0..rows.num_columns()).filter(|column| *column != date).collect();
