@@ -69,7 +69,7 @@ impl Keeper {
         match tokio::time::timeout(RELEASING, lease.release()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(error = format!("{error:#}"), "the lease was not given back: it will end")
+                warn!(error = format!("{error:#}"), "the lease was not given back: it will end");
             }
             Err(_) => warn!("the lease was not given back in time: it will end"),
         }

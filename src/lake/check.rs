@@ -116,7 +116,7 @@ impl Lake {
             let place = file.path.as_ref();
             match found? {
                 Found::Missing => {
-                    checked.add(kind, "missing file", place, "the log has it, the store does not")
+                    checked.add(kind, "missing file", place, "the log has it, the store does not");
                 }
                 Found::Size(size) => {
                     checked.add(kind, "other size", place, format!("{size} bytes, not {}", file.size));
@@ -309,8 +309,8 @@ impl Window {
         let revisions = number("revision")?;
         let times = column(batch, "min_event_time")?.as_primitive_opt::<TimestampMicrosecondType>();
         let times = times.context("min_event_time is no time")?;
-        for row in 0..batch.num_rows() {
-            if !self.holds(days[row]) {
+        for (row, day) in days.into_iter().enumerate() {
+            if !self.holds(day) {
                 continue;
             }
             let time = times.is_valid(row).then(|| DateTime::from_timestamp_micros(times.value(row)));
@@ -319,7 +319,7 @@ impl Window {
                 revision: i64::try_from(revisions[row])?,
                 event_count: events[row],
                 record_count: records[row],
-                first_date: time.min(days[row]).or(time).or(days[row]),
+                first_date: time.min(day).or(time).or(day),
             };
             let of_file = self.log_files.entry(names.value(row).to_owned()).or_default();
             if of_file.ledger.is_none_or(|known| known.revision < told.revision) {
@@ -334,8 +334,8 @@ impl Window {
         let indexes = column(batch, RECORD_INDEX)?.as_primitive_opt::<Int32Type>();
         let indexes = indexes.context("record_index is no number")?;
         let mut seen = 0;
-        for row in 0..batch.num_rows() {
-            if !self.holds(days[row]) {
+        for (row, day) in days.into_iter().enumerate() {
+            if !self.holds(day) {
                 continue;
             }
             seen += 1;

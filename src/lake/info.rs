@@ -152,7 +152,7 @@ impl Table {
             let file = file.with_context(|| format!("listing the log of {self}"))?;
             let name = file.location.filename().unwrap_or_default();
             info.log_size_in_bytes += file.size;
-            info.num_commits += u64::from(name.ends_with(".json"));
+            info.num_commits += u64::from(name.strip_suffix(".json").is_some());
             info.num_checkpoints += u64::from(name.contains(".checkpoint"));
         }
         Ok(())

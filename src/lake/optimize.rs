@@ -225,7 +225,9 @@ impl Optimizer<'_> {
                     Kind::Events => vec![merge::merge(&table, &group, &stop).await?],
                     _ => rows::rewrite(&table, kind, &group).await?,
                 };
-                adds.iter_mut().for_each(|add| add.data_change = false);
+                for add in &mut adds {
+                    add.data_change = false;
+                }
                 Ok(Swap { removes, adds })
             })
         };

@@ -138,7 +138,7 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Begins a file in the directory of a partition, which ends in a slash, or in the table's own, ``.
+    /// Begins a file in the directory of a partition, which ends in a slash, or in the table's own, which is empty.
     pub(crate) fn create(
         table: &Arc<Table>,
         kind: Kind,

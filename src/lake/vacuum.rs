@@ -255,7 +255,7 @@ impl Table {
 fn is_staged(name: &str) -> bool {
     let Some((name, number)) = name.rsplit_once('#') else { return false };
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number && (name.ends_with(".parquet") || name.ends_with(".json"))
+    is_number && [".parquet", ".json"].iter().any(|kind| name.ends_with(kind))
 }
 
 /// Whether a path is one of a table's data files, not of its log or of anything else that is hidden.

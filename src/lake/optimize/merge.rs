@@ -105,7 +105,9 @@ async fn write_merged(
                 bail!("told to stop");
             }
             writer.write(&chunk.gather(schema)?).await?;
-            cursors.values_mut().for_each(|cursor| cursor.place = None);
+            for cursor in cursors.values_mut() {
+                cursor.place = None;
+            }
         }
         let cursor = cursors.get_mut(&at).context("a cursor for each entry")?;
         if cursor.advance().await? {

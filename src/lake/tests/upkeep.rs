@@ -93,7 +93,9 @@ async fn a_file_that_was_removed_lately_stays_however_old_it_is() {
     lake.commit(vec![staged]).await.unwrap();
     let reader = session(&Lake::open(&path).await.unwrap()).await;
     for table in ["events", "log_files"] {
-        parquet_files(&path, table).iter().for_each(|file| age(file, 30));
+        for file in parquet_files(&path, table) {
+            age(&file, 30);
+        }
     }
     optimize(&lake).await;
     let done = vacuum(&lake, &VacuumOptions::default()).await;
