@@ -98,8 +98,7 @@ impl Lake {
     ) -> Result<Vec<(&'static str, Optimized)>> {
         let mut done = vec![];
         for kind in self.kinds().await? {
-            let optimizer = Optimizer { lake: self, kind, options, stop };
-            let optimized = optimizer.run().await;
+            let optimized = Optimizer { lake: self, kind, options, stop }.run().await;
             done.push((kind.name(), optimized.with_context(|| format!("optimizing {}", kind.name()))?));
         }
         Ok(done)

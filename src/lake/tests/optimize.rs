@@ -199,11 +199,11 @@ async fn rows_that_were_taken_out_meanwhile_are_not_put_back() {
     assert_eq!(number(&path, ROWS).await, 20);
     // Of the same files as they are now it can be done, once.
     let (mut head, old) = swap::look(table).await.unwrap();
-    let (mut late, _) = swap::look(table).await.unwrap();
+    let (mut behind, _) = swap::look(table).await.unwrap();
     let removes: Vec<_> = old.iter().map(|file| swap::remove(file, false).unwrap()).collect();
     let swaps = || vec![Swap { removes: removes.clone(), adds: vec![] }];
     assert!(swap::commit(table, &mut head, swaps(), Operation::Optimize).await.unwrap().version.is_some());
-    assert!(swap::commit(table, &mut late, swaps(), Operation::Optimize).await.unwrap().version.is_none());
+    assert!(swap::commit(table, &mut behind, swaps(), Operation::Optimize).await.unwrap().version.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
