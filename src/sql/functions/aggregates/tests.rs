@@ -171,6 +171,10 @@ async fn a_sum_beyond_bigint_is_an_error() {
         ("sum(CAST(n AS decimal(20,2)))", "decimal(38,2)"),
         ("sum(CAST(n AS double))", "double"),
     ] {
-        assert_eq!(answers.rows(&format!("SELECT typeof({sum}) FROM t WHERE id > 1")).await, [expected], "{sum}");
+        assert_eq!(
+            answers.rows(&format!("SELECT typeof({sum}) FROM t WHERE id > 1")).await,
+            [expected],
+            "{sum}"
+        );
     }
 }
