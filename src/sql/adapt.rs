@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`fold`] | names, quoted or not, have no case |
 //! | [`relations`] | `db.cloudtrail_logs`, event data store ids, names that users give |
-//! | [`expressions`] | special forms that are functions here: TRY, IF, EXTRACT, LIKE, subscripts |
+//! | [`expressions`] | special forms that are functions here: TRY, IF, EXTRACT, subscripts |
+//! | [`comparisons`] | and those that compare: LIKE, BETWEEN, IN |
 //! | [`whole`] | structs shown whole have the members of AWS's table definition |
 //! | [`outer`] | members of structs of an outer query |
 //! | [`columns`] | what the columns of an answer are called; the same name twice |
@@ -18,6 +19,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use super::error::SqlError;
 
 mod columns;
+mod comparisons;
 mod expressions;
 mod fold;
 mod outer;

@@ -169,7 +169,7 @@ mod tests {
             (format!("{digits} AND {number} > 3"), vec!["4", "5", "600"]),
             (format!("{number} > 3 AND {digits}"), vec!["4", "5", "600"]),
             (format!("{digits} AND {number} BETWEEN 4 AND 5"), vec!["4", "5"]),
-            (format!("length(eventname) = 3 AND CAST(substr(eventname, 2) AS bigint) = 0"), vec!["600"]),
+            ("length(eventname) = 3 AND CAST(substr(eventname, 2) AS bigint) = 0".to_owned(), vec!["600"]),
             (format!("NOT {digits} OR {number} > 5"), vec!["600", "a", "b"]),
             (format!("NOT ({digits} AND {number} > 3)"), vec!["3", "a", "b"]),
             (format!("{digits} AND {number} <> 4 AND 12 / ({number} - 4) > 0"), vec!["5"]),

@@ -1,28 +1,25 @@
 //! A DataFusion session over the lake's tables, and what each statement does in it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, ScalarValue, TableReference};
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as SqlStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement as Sql};
-use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 
 use super::adapt::{self, Headings, Names, named_relations};
 use super::addresses;
-use super::catalogue::{Catalogue, Entry};
-use super::command::{Command, Name};
+use super::catalogue::Catalogue;
+use super::command::Command;
 use super::error::SqlError;
 use super::faces::Faces;
 use super::lake_view::{self, CLOUDTRAIL_LAKE};
@@ -31,6 +28,9 @@ use super::{
     Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, parameters, sources, state, types, unnest,
     view,
 };
+
+mod defined;
+mod described;
 
 /// What a session shows of its tables, and under which names.
 #[derive(Clone, Debug, Default)]
@@ -320,325 +320,6 @@ impl Session {
         let explain = |error: DataFusionError| SqlError::explain(&error, run.text, Some(&state));
         let plan = DataFrame::new(state.clone(), plan).explain(verbose, analyze).map_err(explain)?;
         self.start(plan.logical_plan().clone(), &Headings::default(), run).await
-    }
-
-    /// Registers the views and tables of the catalogue that are among `names`; `path` are those being read.
-    fn load<'a>(
-        &'a self,
-        names: &'a BTreeSet<String>,
-        path: &'a mut Vec<String>,
-    ) -> BoxFuture<'a, Result<(), SqlError>> {
-        Box::pin(async move {
-            if names.contains("tables") || names.contains("columns") || names.contains("schemata") {
-                self.register_information_schema().await?;
-            }
-            for name in names {
-                if lock(&self.names).tables.contains(name) || lock(&self.names).synonyms.contains_key(name) {
-                    continue;
-                }
-                match self
-                    .catalogue
-                    .get(name)
-                    .await
-                    .map_err(|error| SqlError::at(format!("{error:#}"), None))?
-                {
-                    Some(Entry::View(sql)) => self.load_view(name, &sql, path).await?,
-                    Some(Entry::Synonym) => {
-                        lock(&self.names).synonyms.insert(name.clone(), CLOUDTRAIL_LOGS.to_owned());
-                    }
-                    Some(Entry::Table(file)) => {
-                        let table = super::export::table(&self.context, &self.catalogue, &file).await;
-                        let table = table.map_err(|error| {
-                            SqlError::at(format!("reading table '{name}': {error:#}"), None)
-                        })?;
-                        self.register(name, table);
-                    }
-                    None => {}
-                }
-            }
-            Ok(())
-        })
-    }
-
-    async fn load_view(&self, name: &str, sql: &str, path: &mut Vec<String>) -> Result<(), SqlError> {
-        if path.iter().any(|above| above == name) {
-            let message =
-                format!("INVALID_VIEW: view '{name}' is defined by itself ({} → {name})", path.join(" → "));
-            return Err(SqlError::at(message, None));
-        }
-        path.push(name.to_owned());
-        let script = Script::parse(sql)?;
-        let [statement] = script.statements() else {
-            return Err(SqlError::at(format!("INVALID_VIEW: view '{name}' is not one query"), None));
-        };
-        let Command::Query(query) = statement.command() else {
-            return Err(SqlError::at(format!("INVALID_VIEW: view '{name}' is no query"), None));
-        };
-        self.load(&named_relations(query), path).await?;
-        let (plan, _) = self.plan((**query).clone(), &Run { text: sql, parameters: &[] }).await?;
-        path.pop();
-        self.register(name, Arc::new(ViewTable::new(plan, Some(sql.to_owned()))));
-        Ok(())
-    }
-
-    fn register(&self, name: &str, table: Arc<dyn TableProvider>) {
-        let mut names = lock(&self.names);
-        names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
-        names.tables.insert(name.to_owned());
-        let _ = self.context.deregister_table(TableReference::bare(name));
-        let _ = self.context.register_table(TableReference::bare(name), table);
-    }
-
-    fn forget(&self, name: &str) {
-        let mut names = lock(&self.names);
-        names.tables.remove(name);
-        names.synonyms.remove(name);
-        let _ = self.context.deregister_table(TableReference::bare(name));
-    }
-
-    async fn create_view(
-        &self,
-        name: &Name,
-        or_replace: bool,
-        query: &Query,
-        sql: &str,
-        run: &Run<'_>,
-    ) -> Result<Answer, SqlError> {
-        let fail = |message: &str| SqlError::spanned(message, name.span, run.text);
-        let view = name.last();
-        let known = self.catalogue.get(view).await.map_err(|error| fail(&format!("{error:#}")))?;
-        let taken = match &known {
-            Some(Entry::View(_)) => !or_replace,
-            Some(_) => true,
-            None => lock(&self.names).tables.contains(view) || lock(&self.names).synonyms.contains_key(view),
-        };
-        if taken {
-            let what = if matches!(known, Some(Entry::View(_))) { "View" } else { "Table" };
-            return Err(fail(&format!("ALREADY_EXISTS: {what} already exists: '{view}'")));
-        }
-        if named_relations(query).contains(view) {
-            return Err(fail(&format!("INVALID_VIEW: view '{view}' would be defined by itself")));
-        }
-        let (plan, headings) = self.plan(query.clone(), &Run { text: run.text, parameters: &[] }).await?;
-        if let Some(refusal) = headings.refusal(plan.schema().as_arrow()) {
-            return Err(fail(&refusal));
-        }
-        self.catalogue
-            .put(view, Entry::View(sql.to_owned()))
-            .await
-            .map_err(|error| fail(&format!("{error:#}")))?;
-        self.register(view, Arc::new(ViewTable::new(plan, Some(sql.to_owned()))));
-        Ok(Answer::note(format!("view {view} is there{}", self.lasting())))
-    }
-
-    /// How long a name lasts.
-    fn lasting(&self) -> &'static str {
-        if self.catalogue.store().is_some() {
-            ", in this lake"
-        } else {
-            ", until the end: only a lake keeps names"
-        }
-    }
-
-    async fn drop_entry(
-        &self,
-        name: &Name,
-        if_exists: bool,
-        view: bool,
-        run: &Run<'_>,
-    ) -> Result<Answer, SqlError> {
-        let fail = |message: &str| SqlError::spanned(message, name.span, run.text);
-        let known = self.catalogue.get(name.last()).await.map_err(|error| fail(&format!("{error:#}")))?;
-        let kind = if view { "View" } else { "Table" };
-        match known {
-            Some(Entry::View(_)) if !view => {
-                return Err(fail(&format!("NOT_SUPPORTED: '{}' is a view: DROP VIEW {0}", name.last())));
-            }
-            Some(Entry::Table(_) | Entry::Synonym) if view => {
-                return Err(fail(&format!("NOT_SUPPORTED: '{}' is a table: DROP TABLE {0}", name.last())));
-            }
-            Some(_) => {}
-            None if lock(&self.names).tables.contains(name.last()) => {
-                return Err(fail(&format!(
-                    "NOT_SUPPORTED: {kind} '{}' is part of the lake, which SQL only reads",
-                    name.last()
-                )));
-            }
-            None if if_exists => {
-                return Ok(Answer::note(format!("there is no {} {}", kind.to_lowercase(), name.last())));
-            }
-            None => return Err(fail(&format!("TABLE_NOT_FOUND: {kind} '{}' does not exist", name.last()))),
-        }
-        self.catalogue.remove(name.last()).await.map_err(|error| fail(&format!("{error:#}")))?;
-        self.forget(name.last());
-        Ok(Answer::note(format!("{} {} is gone", kind.to_lowercase(), name.last())))
-    }
-
-    async fn define(&self, name: &Name) -> Result<Answer, SqlError> {
-        let table = name.last();
-        let known = lock(&self.names).tables.contains(table);
-        if !known {
-            let put = self.catalogue.put(table, Entry::Synonym).await;
-            put.map_err(|error| SqlError::at(format!("{error:#}"), None))?;
-            lock(&self.names).synonyms.insert(table.to_owned(), CLOUDTRAIL_LOGS.to_owned());
-        }
-        Ok(Answer::note(format!(
-            "no definition is needed: the lake knows its columns and partitions; {table} now means {CLOUDTRAIL_LOGS}{}",
-            self.lasting()
-        )))
-    }
-
-    async fn create_table_as(
-        &self,
-        name: &Name,
-        if_not_exists: bool,
-        properties: &super::command::Properties,
-        query: &Query,
-        run: &Run<'_>,
-    ) -> Result<Answer, SqlError> {
-        let fail = |message: &str| SqlError::spanned(message, name.span, run.text);
-        let table = name.last();
-        self.load(&BTreeSet::from([table.to_owned()]), &mut Vec::new()).await?;
-        if lock(&self.names).tables.contains(table) || lock(&self.names).synonyms.contains_key(table) {
-            if if_not_exists {
-                return Ok(Answer::note(format!("table {table} is there already")));
-            }
-            return Err(fail(&format!("ALREADY_EXISTS: Table already exists: '{table}'")));
-        }
-        let (plan, headings) = self.plan(query.clone(), run).await?;
-        if let Some(refusal) = headings.refusal(plan.schema().as_arrow()) {
-            return Err(fail(&refusal));
-        }
-        let answer = self.start(plan, &headings, run).await?;
-        let (provider, note) =
-            super::export::create_table(&self.context, &self.catalogue, table, answer, properties)
-                .await
-                .map_err(|error| fail(&format!("{error:#}")))?;
-        self.register(table, provider);
-        Ok(Answer::note(note))
-    }
-
-    /// The columns of a table or view, and what it is.
-    async fn relation(&self, name: &Name, text: &str) -> Result<(SchemaRef, String), SqlError> {
-        let last = name.last().to_owned();
-        self.load(&BTreeSet::from([last.clone()]), &mut Vec::new()).await?;
-        let names = lock(&self.names).clone();
-        let table = names.synonyms.get(&last).cloned().unwrap_or_else(|| last.clone());
-        let table = match &names.lake_face {
-            Some(face) if super::tokens::is_event_data_store(&last) => face.clone(),
-            _ => table,
-        };
-        if !names.tables.contains(&table) {
-            let known = names.tables.iter().chain(names.synonyms.keys()).map(String::as_str);
-            return Err(SqlError::unknown_table(&name.full(), known, name.span, text));
-        }
-        let provider = self.context.table_provider(TableReference::bare(table.clone())).await;
-        let provider = provider.map_err(|error| SqlError::explain(&error, text, None))?;
-        Ok((provider.schema(), table))
-    }
-
-    /// Every table and view that may be named, with its columns.
-    async fn relations(&self, run: &Run<'_>) -> Result<BTreeMap<String, (Kind, SchemaRef)>, SqlError> {
-        let outermost = !self.describing.swap(true, Ordering::Relaxed);
-        let before = lock(&self.names).tables.clone();
-        let relations = self.described(run).await;
-        if outermost {
-            // What is a view of the descriptions has seen none of them yet.
-            let views: Vec<String> = lock(&self.names).tables.difference(&before).cloned().collect();
-            views.iter().for_each(|name| self.forget(name));
-            self.describing.store(false, Ordering::Relaxed);
-        }
-        relations
-    }
-
-    async fn described(&self, run: &Run<'_>) -> Result<BTreeMap<String, (Kind, SchemaRef)>, SqlError> {
-        let entries =
-            self.catalogue.entries().await.map_err(|error| SqlError::at(format!("{error:#}"), None))?;
-        let mut relations = BTreeMap::new();
-        let mut tables: BTreeSet<String> = lock(&self.names).tables.clone();
-        tables.extend(lock(&self.names).synonyms.keys().cloned());
-        tables.extend(entries.keys().cloned());
-        for name in tables.into_iter().filter(|name| !name.contains('$')) {
-            let kind =
-                if matches!(entries.get(&name), Some(Entry::View(_))) { Kind::View } else { Kind::Table };
-            let named = Name {
-                parts: vec![name.clone()],
-                span: datafusion::sql::sqlparser::tokenizer::Span::empty(),
-            };
-            match self.relation(&named, run.text).await {
-                Ok((schema, _)) => {
-                    relations.insert(name, (kind, schema));
-                }
-                // A view over what is no longer there is still a view.
-                Err(_) => {
-                    relations.insert(name, (kind, Arc::new(Schema::empty())));
-                }
-            }
-        }
-        Ok(relations)
-    }
-
-    async fn register_information_schema(&self) -> Result<(), SqlError> {
-        if self.describing.load(Ordering::Relaxed) {
-            return self.register_descriptions(&BTreeMap::new());
-        }
-        let run = Run { text: "", parameters: &[] };
-        // Boxed, since a view among the relations may itself ask for the information schema.
-        let relations = Box::pin(self.relations(&run)).await?;
-        self.register_descriptions(&relations)
-    }
-
-    fn register_descriptions(&self, relations: &BTreeMap<String, (Kind, SchemaRef)>) -> Result<(), SqlError> {
-        let fail = |error: DataFusionError| SqlError::explain(&error, "", None);
-        let tables = show::information_schema(relations).map_err(|error| fail(error.into()))?;
-        let schema = MemorySchemaProvider::new();
-        for (name, rows) in tables {
-            let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(fail)?;
-            schema.register_table(name.to_owned(), Arc::new(table)).map_err(fail)?;
-        }
-        if let Some(catalog) = self.context.catalog("datafusion") {
-            catalog.register_schema("information_schema", Arc::new(schema)).map_err(fail)?;
-        }
-        Ok(())
-    }
-
-    async fn partitions(&self, name: &Name, run: &Run<'_>) -> Result<Answer, SqlError> {
-        let (_, table) = self.relation(name, run.text).await?;
-        if table != CLOUDTRAIL_LOGS {
-            let message = format!("NOT_SUPPORTED: Table '{}' is not a partitioned table", name.last());
-            return Err(SqlError::spanned(&message, name.span, run.text));
-        }
-        let script = Script::parse(view::PARTITIONS)?;
-        let run = Run { text: script.text(), parameters: &[] };
-        match script.statements()[0].command() {
-            Command::Query(query) => self.query(query, &run).await,
-            _ => Err(SqlError::at("SHOW PARTITIONS is no query", None)),
-        }
-    }
-
-    async fn show_create(&self, name: &Name, run: &Run<'_>) -> Result<Answer, SqlError> {
-        let (schema, table) = self.relation(name, run.text).await?;
-        let entry =
-            self.catalogue.get(&table).await.map_err(|error| SqlError::at(format!("{error:#}"), None))?;
-        rows(match entry {
-            Some(Entry::View(sql)) => show::column("Create View", [format!("CREATE VIEW {table} AS\n{sql}")]),
-            _ => show::column(
-                "createtab_stmt",
-                [show::create_table(name.last(), &schema, &view::PARTITION_COLUMNS)],
-            ),
-        })
-    }
-
-    fn functions(&self, pattern: Option<&str>) -> Vec<String> {
-        let state = self.context.state();
-        let mut names: HashSet<String> = state.scalar_functions().keys().cloned().collect();
-        names.extend(state.aggregate_functions().keys().cloned());
-        names.extend(state.window_functions().keys().cloned());
-        names.extend(state.higher_order_functions().keys().cloned());
-        let mut names: Vec<String> =
-            names.into_iter().filter(|name| !name.starts_with('$') && show::fits(name, pattern)).collect();
-        names.sort();
-        names
     }
 }
 

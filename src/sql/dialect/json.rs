@@ -25,7 +25,7 @@ struct Clauses {
 /// What is given where there is nothing, or an error.
 enum Otherwise {
     Word(String),
-    Default(Expr),
+    Default(Box<Expr>),
 }
 
 /// The function that a call begins with.
@@ -61,7 +61,7 @@ fn planned(function: &str, input: Expr, path: &str, clauses: Clauses, span: Span
     for otherwise in [clauses.on_empty, clauses.on_error] {
         let (word, default) = match otherwise {
             Some(Otherwise::Default(value)) => {
-                ("default".to_owned(), call(CAST, vec![value, text("varchar", span)], span))
+                ("default".to_owned(), call(CAST, vec![*value, text("varchar", span)], span))
             }
             Some(Otherwise::Word(word)) => (word, null()),
             None => (String::new(), null()),
@@ -115,7 +115,7 @@ fn clauses(parser: &mut Parser) -> Result<Clauses, ParserError> {
 
 fn otherwise(parser: &mut Parser) -> Result<Option<Otherwise>, ParserError> {
     if word(parser, "default") {
-        return parser.parse_expr().map(Otherwise::Default).map(Some);
+        return parser.parse_expr().map(|value| Some(Otherwise::Default(Box::new(value))));
     }
     if word(parser, "empty") {
         let object = word(parser, "object");

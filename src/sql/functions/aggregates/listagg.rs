@@ -96,9 +96,10 @@ impl AggregateUDFImpl for ListAgg {
         let extra = args.exprs.len() - 1;
         let collected = Collected::new(args.expr_fields);
         // Without DISTINCT the keys come as they are.
-        let order_bys: Vec<_> = match args.is_distinct {
-            true => args.order_bys.iter().map(|order| same_as_value(order, &args.exprs[0])).collect(),
-            false => args.order_bys.to_vec(),
+        let order_bys: Vec<_> = if args.is_distinct {
+            args.order_bys.iter().map(|order| same_as_value(order, &args.exprs[0])).collect()
+        } else {
+            args.order_bys.to_vec()
         };
         let array = self.array.accumulator(AccumulatorArgs {
             order_bys: &order_bys,

@@ -112,7 +112,7 @@ fn overflow() -> DataFusionError {
     exec_datafusion_err!("NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow in sum")
 }
 
-/// A sum in as many bits as it takes; only what it comes to has to be a `bigint`.
+/// A sum in as many bits as it takes; what the rows of one part come to has to be a `bigint`.
 #[derive(Debug)]
 struct Exact {
     sum: i128,

@@ -146,7 +146,7 @@ async fn moments_are_those_of_the_books() {
 }
 
 #[tokio::test]
-async fn a_sum_beyond_bigint_is_an_error_and_what_comes_back_into_it_is_not() {
+async fn a_sum_beyond_bigint_is_an_error() {
     let answers = Answers::new()
         .table(
             "t",
@@ -171,6 +171,10 @@ async fn a_sum_beyond_bigint_is_an_error_and_what_comes_back_into_it_is_not() {
         ("sum(CAST(n AS decimal(20,2)))", "decimal(38,2)"),
         ("sum(CAST(n AS double))", "double"),
     ] {
-        assert_eq!(answers.rows(&format!("SELECT typeof({sum}) FROM t")).await, [expected], "{sum}");
+        assert_eq!(
+            answers.rows(&format!("SELECT typeof({sum}) FROM t WHERE id > 1")).await,
+            [expected],
+            "{sum}"
+        );
     }
 }
