@@ -75,7 +75,9 @@ fn records_to_rows(bencher: Bencher) {
     bencher.counter(text_bytes()).bench(|| {
         let mut builder = EventBuilder::new();
         for file in INFLATED.iter() {
-            builder.append(black_box(file), &origin, Limits::default().records).expect("the sample logs hold records");
+            builder
+                .append(black_box(file), &origin, Limits::default().records)
+                .expect("the sample logs hold records");
         }
         builder.finish()
     });
