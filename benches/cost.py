@@ -82,11 +82,11 @@ def arguments():
 
 
 # docs/performance.md says where these come from.
-CPU_FILE = 0.9e-3
-CPU_EVENT = 11e-6
-LAKE_BYTES = 127
-RAW_BYTES = 186
-QUERY_SECONDS = 0.5
+CPU_FILE = 0.63e-3
+CPU_EVENT = 15e-6
+LAKE_BYTES = 138
+RAW_BYTES = 184
+QUERY_SECONDS = 0.3
 
 if __name__ == "__main__":
     main()
