@@ -28,7 +28,7 @@ impl LogFileFact {
     pub fn parse_sha256(text: &str) -> Option<Sha256> {
         // Digests list lower-case digits; the AWS CLI compares text, so others never match.
         let lower = !text.bytes().any(|digit| digit.is_ascii_uppercase());
-        lower.then(|| hex::decode(text)).flatten()?.try_into().ok()
+        lower.then(|| hex::decode_array(text)).flatten()
     }
 
     /// Of two facts about one log file the one that counts, whatever their order.
