@@ -203,7 +203,9 @@ mod tests {
         let shown = error("SELECT eventname eventtime useragent FROM cloudtrail_logs").await;
         assert!(shown.contains("\n    |                            ^^^^^^^^^"), "{shown}");
         let shown = error("SELECT count(").await;
-        assert!(shown.contains("found the end of the text"), "{shown}");
+        assert!(shown.contains("found the end of the text (line 1, column 14)"), "{shown}");
+        let shown = error("SELECT eventname\nFROM cloudtrail_logs WHERE eventtime >  \n\n").await;
+        assert!(shown.contains("(line 2, column 39)\n  2 | FROM cloudtrail_logs"), "{shown}");
         let shown = error("SELECT 'open").await;
         assert!(shown.contains("(line 1, column 8)"), "{shown}");
     }

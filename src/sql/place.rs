@@ -43,6 +43,12 @@ impl Place {
         Self::new(text, line, start, length)
     }
 
+    /// The place behind the last word, where something is missing.
+    pub(super) fn end_of(text: &str) -> Option<Self> {
+        let (line, last) = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).last()?;
+        Self::new(text, line + 1, last.trim_end().chars().count() + 1, 1)
+    }
+
     /// A place of which only the beginning is known: the word that begins there is underlined.
     pub(super) fn at(text: &str, line: u64, column: u64) -> Option<Self> {
         let (line, column) = (usize::try_from(line).ok()?, usize::try_from(column).ok()?);

@@ -100,9 +100,11 @@ impl Query<'_> {
             Some(rest) => format!("SYNTAX_ERROR: expected {rest}"),
             None => format!("SYNTAX_ERROR: {}", first_line(message)),
         };
+        let at_end = message.contains("found: EOF");
         let message = message.replace("found: EOF", "found the end of the text");
         let place = location.and_then(|(line, column)| Place::at(self.text, line, column));
-        SqlError::at(message.replace("found: ", "found "), place.or_else(|| self.place()))
+        let place = place.or_else(|| self.place()).or_else(|| Place::end_of(self.text).filter(|_| at_end));
+        SqlError::at(message.replace("found: ", "found "), place)
     }
 
     pub(super) fn schema_error(&self, error: &SchemaError) -> SqlError {
