@@ -8,6 +8,7 @@ pub mod demo;
 pub mod generate;
 pub mod ingest;
 pub mod lake;
+mod place;
 pub mod quarantine;
 pub mod query;
 pub mod reconcile;

@@ -13,7 +13,7 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::quiet_on_broken_pipe;
-use crate::lake::Lake;
+use super::place::Place;
 
 /// Look after the lake: join small files, delete what is not needed, drop old days, check all of it
 ///
@@ -62,25 +62,6 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<ExitCode> {
         Command::Check(args) => args.run().await,
     };
     quiet_on_broken_pipe(result)
-}
-
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// The lake: a directory or an S3 URL
-    #[arg(long, value_name = "LOCATION", env = "TRAILQ_LAKE", default_value = "./trailq-lake")]
-    lake: String,
-}
-
-impl Place {
-    async fn read(&self) -> Result<Lake> {
-        Lake::open(&self.lake).await
-    }
-
-    /// For writing; a lake that is not there is not created.
-    async fn write(&self) -> Result<Lake> {
-        Lake::open(&self.lake).await?;
-        Lake::open_or_create(&self.lake).await
-    }
 }
 
 /// How files are to be joined.

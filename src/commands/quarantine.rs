@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::answer::quiet_on_broken_pipe;
+use super::place::Place;
 use crate::lake::{Lake, QuarantineFilter, Quarantined};
 use crate::output::escape;
 
@@ -57,25 +58,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Command::Withdraw(args) => args.run().await,
     };
     quiet_on_broken_pipe(result)
-}
-
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// The lake: a directory or an S3 URL
-    #[arg(long, value_name = "LOCATION", env = "TRAILQ_LAKE", default_value = "./trailq-lake")]
-    lake: String,
-}
-
-impl Place {
-    async fn read(&self) -> Result<Lake> {
-        Lake::open(&self.lake).await
-    }
-
-    /// For writing; a lake that is not there is not created.
-    async fn write(&self) -> Result<Lake> {
-        Lake::open(&self.lake).await?;
-        Lake::open_or_create(&self.lake).await
-    }
 }
 
 /// Which pieces are meant, besides those that are named.

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 use super::error::SqlError;
 use super::nearest::nearest;
 use super::place::Place;
+use super::syntax::word;
 
 /// A name as it stands in the text: its parts in lower case, and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,16 +165,6 @@ fn misspelt(word: &str, token: &TokenWithSpan, text: &str) -> SqlError {
     let message = format!("SYNTAX_ERROR: expected a statement, found '{word}'");
     SqlError::at(message, Place::of_span(text, token.span))
         .suggest(&nearest(&word.to_uppercase(), FIRST_WORDS.iter().copied()))
-}
-
-/// Takes a word if it comes next.
-fn word(parser: &mut Parser, wanted: &str) -> bool {
-    let found = matches!(&parser.peek_token_ref().token, Token::Word(word)
-        if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted));
-    if found {
-        parser.advance_token();
-    }
-    found
 }
 
 fn expect_word(parser: &mut Parser, wanted: &str) -> Result<(), ParserError> {

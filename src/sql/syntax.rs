@@ -1,10 +1,11 @@
-//! Small pieces of syntax trees.
+//! Small pieces of syntax trees, and of reading them.
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, Value,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 /// The call of a function. `span` is where errors about it point.
 pub(super) fn call(name: &str, args: Vec<Expr>, span: Span) -> Expr {
@@ -33,4 +34,14 @@ pub(super) fn ident(name: &str, span: Span) -> Ident {
 /// A text literal.
 pub(super) fn text(value: &str, span: Span) -> Expr {
     Expr::Value(Value::SingleQuotedString(value.to_owned()).with_span(span))
+}
+
+/// Takes a word if it comes next.
+pub(super) fn word(parser: &mut Parser, wanted: &str) -> bool {
+    let found = matches!(&parser.peek_token_ref().token, Token::Word(word)
+        if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted));
+    if found {
+        parser.advance_token();
+    }
+    found
 }

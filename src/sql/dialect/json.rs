@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use super::CAST;
-use crate::sql::syntax::{call, text};
+use crate::sql::syntax::{call, text, word};
 
 /// The functions, as the grammar has them and as they are called here.
 const FUNCTIONS: [(&str, &str); 3] =
@@ -140,16 +140,6 @@ fn format_json(parser: &mut Parser) {
     if word(parser, "format") {
         word(parser, "json");
     }
-}
-
-/// Takes a word if it comes next.
-fn word(parser: &mut Parser, wanted: &str) -> bool {
-    let found = matches!(&parser.peek_token_ref().token, Token::Word(word)
-        if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted));
-    if found {
-        parser.advance_token();
-    }
-    found
 }
 
 fn expect(parser: &mut Parser, wanted: &str) -> Result<(), ParserError> {
