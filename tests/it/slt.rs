@@ -1,32 +1,76 @@
-//! The format of sqllogictest, as far as the conformance suite uses it.
+//! The conformance suite's files, as the sqllogictest crate reads them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One statement of a file with what is expected of it.
-#[derive(Debug)]
-pub(crate) struct Record {
-    /// The line on which the statement begins, from 1.
-    pub(crate) line: usize,
-    pub(crate) sql: String,
-    /// The labels of its `onlyif` lines: it runs only with all of them.
-    pub(crate) labels: Vec<String>,
-    /// The headings of its `# columns:` comment.
-    pub(crate) columns: Option<Vec<String>>,
-    pub(crate) expected: Expected,
+use arrow::datatypes::DataType;
+use sqllogictest::{ColumnType, Record};
+
+/// What a letter after `query` asks of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Letter {
+    Boolean,
+    Date,
+    Integer,
+    /// A float or a decimal.
+    Real,
+    Text,
+    Timestamp,
+    /// Of a column that is all NULL, which may stand anywhere.
+    Null,
+    /// Of a column that may stand nowhere.
+    None,
 }
 
-#[derive(Debug)]
-pub(crate) enum Expected {
-    Success,
-    /// An error whose text matches this regular expression.
-    Error(String),
-    /// A letter for each column, and the rows as lines.
-    Rows {
-        types: String,
-        sorted: bool,
-        lines: Vec<String>,
-    },
+impl Letter {
+    /// The letter for a column of an answer.
+    pub(crate) fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Null => Self::Null,
+            DataType::Boolean => Self::Boolean,
+            DataType::Date32 => Self::Date,
+            DataType::Timestamp(..) => Self::Timestamp,
+            DataType::Decimal128(..) => Self::Real,
+            DataType::FixedSizeBinary(_) => Self::Text,
+            other if other.is_signed_integer() => Self::Integer,
+            other if other.is_floating() => Self::Real,
+            other if other.is_string() || other.is_nested() => Self::Text,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether an answer's columns are those that were asked for.
+    #[expect(clippy::ptr_arg, reason = "the runner's type of a validator")]
+    pub(crate) fn fit(found: &Vec<Self>, expected: &Vec<Self>) -> bool {
+        let fits = |(found, expected): (&Self, &Self)| *found == Self::Null || found == expected;
+        found.len() == expected.len() && found.iter().zip(expected).all(fits)
+    }
+}
+
+impl ColumnType for Letter {
+    fn from_char(letter: char) -> Option<Self> {
+        Some(match letter {
+            'B' => Self::Boolean,
+            'D' => Self::Date,
+            'I' => Self::Integer,
+            'R' => Self::Real,
+            'T' => Self::Text,
+            'P' => Self::Timestamp,
+            _ => return None,
+        })
+    }
+
+    fn to_char(&self) -> char {
+        match self {
+            Self::Boolean => 'B',
+            Self::Date => 'D',
+            Self::Integer => 'I',
+            Self::Real => 'R',
+            Self::Text => 'T',
+            Self::Timestamp => 'P',
+            Self::Null | Self::None => '?',
+        }
+    }
 }
 
 /// The files below `directory`, in order.
@@ -44,63 +88,22 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Reads all records of a file; whatever is not understood panics.
-pub(crate) fn parse(text: &str) -> Vec<Record> {
-    let mut records = Vec::new();
-    let mut lines = text.lines().enumerate().peekable();
-    let (mut labels, mut columns) = (Vec::new(), None);
-    while let Some((index, line)) = lines.next() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let expected = match words.as_slice() {
-            [] => continue,
-            ["#", "columns:", ..] => {
-                let names = line.trim_start_matches("# columns:").split(',');
-                columns = Some(names.map(|name| name.trim().to_owned()).collect());
-                continue;
-            }
-            [first, ..] if first.starts_with('#') => continue,
-            ["onlyif", label] => {
-                labels.push((*label).to_owned());
-                continue;
-            }
-            ["statement", "ok"] => Expected::Success,
-            ["statement", "error", ..] => {
-                let pattern = line.trim().strip_prefix("statement error").unwrap();
-                Expected::Error(pattern.trim().to_owned())
-            }
-            ["query", types, rest @ ..] => {
-                assert!(matches!(rest, [] | ["rowsort"]), "line {}: {line}", index + 1);
-                Expected::Rows { types: (*types).to_owned(), sorted: !rest.is_empty(), lines: Vec::new() }
-            }
-            _ => panic!("line {}: {line}", index + 1),
-        };
-        let mut sql = Vec::new();
-        let mut results = false;
-        while let Some((_, line)) = lines.next_if(|(_, line)| !line.trim().is_empty()) {
-            if line == "----" {
-                results = true;
-                break;
-            }
-            sql.push(line);
-        }
-        let expected = match expected {
-            Expected::Rows { types, sorted, .. } => {
-                assert!(results, "line {}: a query without results", index + 1);
-                let mut rows = Vec::new();
-                while let Some((_, row)) = lines.next_if(|(_, line)| !line.trim().is_empty()) {
-                    rows.push(normalized(row));
-                }
-                Expected::Rows { types, sorted, lines: rows }
-            }
-            other => other,
-        };
-        let (labels, columns) = (std::mem::take(&mut labels), columns.take());
-        records.push(Record { line: index + 2, sql: sql.join("\n"), labels, columns, expected });
-    }
-    records
+/// The records of a file; whatever is not understood panics.
+pub(crate) fn records(path: &Path) -> Vec<Record<Letter>> {
+    sqllogictest::parse_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A line with one blank wherever it has any.
-pub(crate) fn normalized(line: &str) -> String {
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The statement of a record that has one.
+pub(crate) fn statement(record: &Record<Letter>) -> Option<&str> {
+    match record {
+        Record::Statement { sql, .. } | Record::Query { sql, .. } => Some(sql),
+        _ => None,
+    }
+}
+
+/// The headings that a `# columns:` comment expects of the next answer.
+pub(crate) fn headings(record: &Record<Letter>) -> Option<Vec<String>> {
+    let Record::Comment(lines) = record else { return None };
+    let names = lines.iter().find_map(|line| line.trim().strip_prefix("columns:"))?;
+    Some(names.split(',').map(|name| name.trim().to_owned()).collect())
 }

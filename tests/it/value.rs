@@ -7,19 +7,6 @@ use arrow::datatypes::{
 };
 use chrono::{DateTime, Days, NaiveDate};
 
-/// Whether a column of `data_type` may stand under this letter; one that is all NULL may anywhere.
-pub(crate) fn is_of(data_type: &DataType, letter: char) -> bool {
-    use DataType as T;
-    match (letter, data_type) {
-        (_, T::Null) | ('B', T::Boolean) | ('D', T::Date32) | ('P', T::Timestamp(..)) => true,
-        ('B' | 'D' | 'P', _) => false,
-        ('I', other) => other.is_signed_integer(),
-        ('R', other) => other.is_floating() || matches!(other, T::Decimal128(..)),
-        ('T', other) => other.is_string() || other.is_nested() || matches!(other, T::FixedSizeBinary(_)),
-        _ => panic!("no type {letter}"),
-    }
-}
-
 /// The value of a row.
 pub(crate) fn text(array: &dyn Array, row: usize) -> String {
     match write(array, row).as_deref() {
