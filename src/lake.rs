@@ -50,6 +50,7 @@ mod table;
 mod tables;
 mod unread;
 mod vacuum;
+mod views;
 mod withdraw;
 mod writer;
 
@@ -98,6 +99,8 @@ pub use self::retain::Retained;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::vacuum::{SHORTEST_RETENTION, VacuumOptions, Vacuumed};
+#[cfg(test)]
+pub(crate) use self::views::with_views;
 pub use self::withdraw::{WITHDRAWN_FOR, Withdrawn};
 pub use self::writer::{Batch, LakeWriter, Staged};
 

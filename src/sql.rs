@@ -35,6 +35,7 @@ mod lake_view;
 mod members;
 pub mod named;
 mod nearest;
+mod numbered;
 mod operators;
 mod parameters;
 mod place;
@@ -113,7 +114,8 @@ fn state() -> datafusion::common::Result<SessionState> {
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
         .with_query_planner(Arc::new(distinct::Planner))
         .with_optimizer_rules(given::rules())
-        .with_physical_optimizer_rules(joins::rules());
+        .with_physical_optimizer_rules(joins::rules())
+        .with_physical_optimizer_rule(Arc::new(numbered::NumberedGroups));
     // Before the planners of DataFusion, which take what they are asked first.
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(operators::Operators));
     let mut state = builder.build();
@@ -144,13 +146,20 @@ pub(crate) mod testing {
 
     use std::sync::Arc;
 
+    use arrow::datatypes::SchemaRef;
     use arrow::json::ReaderBuilder;
     use arrow::record_batch::RecordBatch;
     use datafusion::datasource::MemTable;
     use serde_json::Value;
 
     use super::{Session, Tables};
-    use crate::event::schema::schema;
+    use crate::event::schema;
+    use crate::lake::with_views;
+
+    /// The events' columns as a lake shows them.
+    fn schema() -> SchemaRef {
+        Arc::new(with_views(&schema::schema()))
+    }
 
     /// Rows of the events table from JSON objects keyed by the names of the columns.
     pub(crate) fn events(rows: &[Value]) -> RecordBatch {

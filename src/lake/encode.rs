@@ -11,9 +11,10 @@ use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use chrono::Utc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter, ArrowWriter, encode_arrow_schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use super::action::Add;
 use super::file_stats;
 use super::tables::Kind;
+use super::views::{as_stored, with_views};
 use crate::event::schema::{EVENT_DATE, EVENT_TIME};
 
 /// CloudTrail's text repeats itself so much that level 1 takes most of the gain, and encoding is
@@ -135,7 +137,7 @@ pub(crate) fn only_rows(
     add: &Add,
     wanted: impl Fn(&RecordBatch) -> Result<BooleanArray>,
 ) -> Result<Option<Encoded>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, as_stored())?;
     let schema = reader.schema().clone();
     let mut kept = vec![];
     for batch in reader.build()? {
@@ -172,7 +174,7 @@ fn encode(
     partition_values: BTreeMap<String, Option<String>>,
 ) -> Result<Encoded> {
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(kind, schema)?))?;
+    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, schema.clone(), options(kind, schema)?)?;
     for batch in batches {
         writer.write(&batch?)?;
     }
@@ -209,7 +211,7 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<()> {
 }
 
 /// How the files of a table are written.
-pub(crate) fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
+pub(crate) fn options(kind: Kind, schema: &SchemaRef) -> Result<ArrowWriterOptions> {
     let builder = WriterProperties::builder()
         .set_created_by(concat!("trailq version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
@@ -218,7 +220,10 @@ pub(crate) fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterPropert
         Kind::Events => event_properties(builder, schema)?,
         Kind::LogFiles | Kind::Quarantine | Kind::Digests => builder,
     };
-    Ok(builder.build())
+    let read_as = encode_arrow_schema(&with_views(schema));
+    let read_as = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), read_as);
+    let properties = builder.set_key_value_metadata(Some(vec![read_as])).build();
+    Ok(ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true))
 }
 
 fn event_properties(
@@ -248,7 +253,7 @@ fn path(dotted: &str) -> ColumnPath {
 
 /// The columns of a table's rows in a Parquet file that was just written or read.
 pub(crate) fn read_columns(file: Bytes, names: &[&str]) -> Result<Vec<RecordBatch>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, as_stored())?;
     let mask = parquet::arrow::ProjectionMask::columns(reader.parquet_schema(), names.iter().copied());
     Ok(reader.with_projection(mask).build()?.collect::<Result<Vec<_>, _>>()?)
 }

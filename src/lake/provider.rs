@@ -39,6 +39,7 @@ use super::members::{Readers, Wanted};
 use super::shown::Shown;
 use super::table::DataFile;
 use super::tables::Kind;
+use super::views::with_views;
 use crate::event::schema::LOG_DATE;
 
 /// Above this many files in a scan, their statistics by themselves would take more memory than they
@@ -399,14 +400,6 @@ impl PruningStatistics for FileBounds {
     fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         None
     }
-}
-
-fn with_views(schema: &Schema) -> Schema {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => field.clone(),
-    };
-    Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
 }
 
 fn partitioned_file(table: &Path, file: &DataFile, partition: &[Arc<Field>]) -> Result<PartitionedFile> {

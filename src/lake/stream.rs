@@ -24,6 +24,7 @@ use super::action::Add;
 use super::encode;
 use super::table::{DataFile, Table};
 use super::tables::Kind;
+use super::views::as_stored;
 
 /// Up to this size a file is fetched by one request.
 pub(crate) const SMALL_FILE: u64 = 4 << 20;
@@ -108,7 +109,7 @@ fn external(error: deltalake::logstore::object_store::Error) -> ParquetError {
 /// Opens a file of a table: its footer is read, and it is ready for its rows to be.
 pub(crate) async fn open(table: &Table, file: &DataFile) -> Result<ParquetRecordBatchStreamBuilder<Source>> {
     let source = Source::open(table, file).await?;
-    let builder = ParquetRecordBatchStreamBuilder::new(source).await;
+    let builder = ParquetRecordBatchStreamBuilder::new_with_options(source, as_stored()).await;
     builder.with_context(|| format!("reading {} of {table}", file.path))
 }
 
@@ -148,9 +149,8 @@ impl FileWriter {
     ) -> Result<Self> {
         let path = format!("{directory}part-{}.parquet", Uuid::new_v4());
         let store = BufWriter::with_capacity(table.store(), Path::from(path.as_str()), PART_BYTES);
-        let properties = encode::properties(kind, schema)?;
-        let writer =
-            AsyncArrowWriter::try_new(store.with_max_concurrency(2), schema.clone(), Some(properties))?;
+        let (store, options) = (store.with_max_concurrency(2), encode::options(kind, schema)?);
+        let writer = AsyncArrowWriter::try_new_with_options(store, schema.clone(), options)?;
         Ok(Self { table: table.clone(), kind, path, partition_values, writer, rows: 0 })
     }
 

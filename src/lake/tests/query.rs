@@ -7,11 +7,17 @@ use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use uuid::Uuid;
 
 use super::support::{batch, decode, entry, events, number_of, session, temporary, time};
+use crate::lake::action::{Add, Pointers, append_lines};
 use crate::lake::shown::Shown;
-use crate::lake::{Batch, Lake};
+use crate::lake::table::Put;
+use crate::lake::views::as_stored;
+use crate::lake::{Batch, Kind, Lake};
 
 /// Ten days with a log file each, and one whose records have no time.
 async fn ten_days(path: &str) -> Lake {
@@ -126,6 +132,36 @@ async fn files_are_sorted_by_time_as_they_claim() {
     lake.commit(vec![staged]).await.unwrap();
     let [uri] = lake.event_files().await.unwrap().try_into().unwrap();
     assert_sorted(&uri, 18_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_program_wrote_is_read_as_well() {
+    let (_directory, path) = temporary();
+    let lake = Lake::open_or_create(&path).await.unwrap();
+    let staged = lake.writer().write(batch(&["a"], time("2026-01-05T12:00:00Z"))).await.unwrap();
+    let ours = staged.events[0].clone();
+    lake.commit(vec![staged]).await.unwrap();
+    // Without the Arrow schema in which ours say how their texts are to be read.
+    let directory = std::path::Path::new(&path).join("events");
+    let file = std::fs::File::open(directory.join(&ours.path)).unwrap();
+    let rows = ParquetRecordBatchReaderBuilder::try_new_with_options(file, as_stored()).unwrap();
+    let name = ours.path.replace("part-", "part-theirs-");
+    let file = std::fs::File::create(directory.join(&name)).unwrap();
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(file, rows.schema().clone(), options).unwrap();
+    rows.build().unwrap().for_each(|rows| writer.write(&rows.unwrap()).unwrap());
+    writer.close().unwrap();
+    let size = std::fs::metadata(directory.join(&name)).unwrap().len();
+    let pointers = Pointers { commit_id: Uuid::new_v4().to_string(), ..Pointers::default() };
+    let lines = append_lines(&[Add { path: name, size, ..ours }], &pointers, None).unwrap().into();
+    let table = lake.table(Kind::Events);
+    let version = lake.version().await.unwrap() + 1;
+    assert!(matches!(table.put_commit(version, &pointers.commit_id, &lines).await.unwrap(), Put::Landed));
+    let context = session(&Lake::open(&path).await.unwrap()).await;
+    let by_account = "SELECT count(*) FROM events WHERE useridentity.accountid = 'account-of-a'";
+    assert_eq!(number_of(&context, by_account).await, 20);
+    let accounts = "SELECT count(DISTINCT useridentity.accountid) FROM events";
+    assert_eq!(number_of(&context, accounts).await, 1);
 }
 
 /// The rows of a file are in order, rows without a time last, and it is written as all others.

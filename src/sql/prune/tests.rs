@@ -13,7 +13,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::event::parse_time;
-use crate::event::schema::schema;
 use crate::sql::faces::Faces;
 use crate::sql::testing::{answer, events};
 use crate::sql::{Session, SessionOptions, Tables};
@@ -48,7 +47,8 @@ impl TableProvider for Told {
 }
 
 fn session(rows: &[Value], prunes: bool) -> Session {
-    let table = MemTable::try_new(schema(), vec![vec![events(rows)]]).unwrap();
+    let rows = events(rows);
+    let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap();
     let (tables, options) = (Tables::of(Arc::new(Told(table))), SessionOptions::default());
     let faces = Faces::over(&tables.events, &options, prunes);
     Session::with_faces(tables, &options, &faces).unwrap()
