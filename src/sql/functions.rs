@@ -27,6 +27,7 @@ mod aggregates;
 mod args;
 mod arrays;
 mod binary;
+mod by_name;
 mod casts;
 mod float_text;
 mod function;

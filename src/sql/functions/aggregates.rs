@@ -1,6 +1,5 @@
 //! Trino's aggregates, and its window functions where their results have other types.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_empty_array};
@@ -17,6 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::arrays::function::{Types, list_of};
+use super::by_name::same_by_name;
 use super::types::unexpected;
 use groups::Pick;
 
@@ -126,19 +126,7 @@ impl Aggregate {
     }
 }
 
-impl PartialEq for Aggregate {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Aggregate {}
-
-impl Hash for Aggregate {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+same_by_name!(Aggregate);
 
 impl AggregateUDFImpl for Aggregate {
     fn name(&self) -> &str {

@@ -1,7 +1,6 @@
 //! A scalar function that is told by its name, its types and what it computes.
 
 use std::fmt::{self, Debug};
-use std::hash::{Hash, Hasher};
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -11,6 +10,7 @@ use datafusion::logical_expr::{
 };
 
 use super::args::result;
+use super::by_name::same_by_name;
 
 /// The type of the result for the types of the arguments, or the error that they do not fit.
 type ReturnType = fn(&[DataType]) -> Result<DataType>;
@@ -38,19 +38,7 @@ impl Debug for Function {
     }
 }
 
-impl PartialEq for Function {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Function {}
-
-impl Hash for Function {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+same_by_name!(Function);
 
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {

@@ -1,6 +1,5 @@
 //! Trino's functions that take lambdas, and `TRY`.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, UInt64Array, new_empty_array};
@@ -13,6 +12,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::by_name::same_by_name;
 use super::types::type_name;
 
 mod attempt;
@@ -91,19 +91,7 @@ impl Lambdas {
     }
 }
 
-impl PartialEq for Lambdas {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Lambdas {}
-
-impl Hash for Lambdas {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+same_by_name!(Lambdas);
 
 impl HigherOrderUDFImpl for Lambdas {
     fn name(&self) -> &str {

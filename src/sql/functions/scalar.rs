@@ -2,7 +2,6 @@
 //! returns, and a plain Rust function from arrays to an array.
 
 use std::fmt::{self, Debug};
-use std::hash::{Hash, Hasher};
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
@@ -12,6 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::by_name::same_by_name;
 pub(super) use super::scalar_arguments::{Arguments, Texts, put};
 
 /// What an argument may be. Trino's implicit casts are allowed: a number where a larger type is
@@ -210,19 +210,7 @@ impl Debug for Function {
     }
 }
 
-impl PartialEq for Function {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Function {}
-
-impl Hash for Function {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+same_by_name!(Function);
 
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {

@@ -1,6 +1,5 @@
 //! What the functions of arrays and maps have in common: types in, types out, and a body over whole columns.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -12,6 +11,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use super::super::by_name::same_by_name;
 use super::super::types::unexpected;
 
 /// The types that a call takes, to which its arguments are cast, and the one that it gives.
@@ -68,19 +68,7 @@ impl Function {
     }
 }
 
-impl PartialEq for Function {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Function {}
-
-impl Hash for Function {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+same_by_name!(Function);
 
 impl ScalarUDFImpl for Function {
     fn name(&self) -> &str {
