@@ -21,6 +21,7 @@ import sys
 import time
 from pathlib import Path
 
+import common
 import ingest
 
 HERE = Path(__file__).resolve().parent
@@ -98,8 +99,8 @@ LOOKUPS = ["one eventID", "timeline of one access key"]
 def main():
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    trailq = args.trailq or ingest.build()
-    python = ingest.venv(args.work / "venv")
+    trailq = args.trailq or common.build()
+    python = common.venv(args.work / "venv", ingest.PACKAGES)
     lake = args.lake or made(trailq, args)
     files = sorted(str(file) for file in Path(lake).rglob("*.parquet") if "events" in file.parts and "_delta_log" not in file.parts)
     size = sum(Path(file).stat().st_size for file in files)
@@ -281,7 +282,6 @@ def made(trailq, args):
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the lake to make [1000000]")
     parser.add_argument("--lake", type=Path, help="a lake to use instead, with no files that are in no table (trailq lake vacuum)")
@@ -289,7 +289,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of each [all cores]")
     parser.add_argument("--only", help="the questions whose name has this in it")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the venv, the corpus and the lake")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the venv, the corpus and the lake")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peer:

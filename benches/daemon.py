@@ -19,11 +19,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+import common
 import ingest
 import peers
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 PEERS = ["clickhouse", "pyarrow"]
 OURS = ["daemon", "ingest", "ingest-local"]
 BATCH_AGE = 5  # seconds, of everybody: a message waits so long for its batch
@@ -34,9 +34,9 @@ REQUESTS = 48  # at once, for objects: trailq's default
 def main():
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    trailq = args.trailq or ingest.build()
-    python = venv(args.work / "venv")
-    corpus = args.corpus or ingest.generated(trailq, args.events, args.work)
+    trailq = args.trailq or common.build()
+    python = common.venv(args.work / "venv", [*ingest.PACKAGES, "boto3"])
+    corpus = args.corpus or common.generated(trailq, args.work / f"corpus-{args.events}", args.events)
     files = len(peers.log_files(corpus))
     queues = [f"{name}-{number}" for name in args.only for number in range(args.repeat)]
     runs = {name: [] for name in args.only}
@@ -52,7 +52,6 @@ def main():
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000, help="events of the corpus to make [200000]")
     parser.add_argument("--corpus", type=Path, help="a directory of log files to use instead")
@@ -61,7 +60,7 @@ def arguments():
     parser.add_argument("--only", type=lambda text: text.split(","), default=OURS + PEERS, help=",".join(OURS + PEERS))
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
     parser.add_argument("--test-binary", type=Path, help="the tests, which serve; otherwise cargo makes them")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the venv, the corpus and the outputs")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the venv, the corpus and the outputs")
     parser.add_argument("--consume", help=argparse.SUPPRESS)
     parser.add_argument("--queue", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
@@ -71,12 +70,6 @@ def arguments():
         sys.exit()
     args.work = args.work.resolve()
     return args
-
-
-def venv(path):
-    python = ingest.venv(path)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "boto3"], check=True)
-    return python
 
 
 # The peers: the consumer that people write for themselves, with boto3 around an engine that makes Parquet.
@@ -164,7 +157,7 @@ class stand_in:
 
 def test_binary():
     command = ["cargo", "test", "--release", "--test", "it", "--no-run", "--message-format", "json"]
-    built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    built = subprocess.run(command, cwd=common.ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = [json.loads(line) for line in built.splitlines() if line.startswith("{")]
     return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "it")
 

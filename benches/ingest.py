@@ -19,10 +19,10 @@ import sys
 import time
 from pathlib import Path
 
+import common
 import peers
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 PACKAGES = ["duckdb", "polars", "pyarrow", "chdb"]
 PEERS = ["trailq", "clickhouse", "duckdb", "polars", "pyarrow"]
 QUIET = 0.05  # of the machine, taken by other processes
@@ -32,9 +32,9 @@ CHECKS = ["rows", "event ids", "access keys", "request parameters"]
 def main():
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    trailq = args.trailq or build()
-    python = venv(args.work / "venv")
-    corpus = args.corpus or generated(trailq, args.events, args.work)
+    trailq = args.trailq or common.build()
+    python = common.venv(args.work / "venv", PACKAGES)
+    corpus = args.corpus or common.generated(trailq, args.work / f"corpus-{args.events}", args.events)
     files = [Path(file) for file in peers.log_files(corpus)]
     if not files:
         sys.exit(f"no log files in {corpus}")
@@ -61,7 +61,6 @@ def main():
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000, help="events of the corpus to make [200000]")
     parser.add_argument("--corpus", type=Path, help="a directory of log files to use instead")
@@ -71,7 +70,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of each [all cores]")
     parser.add_argument("--only", type=lambda text: text.split(","), default=PEERS, help=",".join(PEERS))
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the venv, the corpus and the outputs")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the venv, the corpus and the outputs")
     parser.add_argument("--json", type=Path, help="write every run there")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
@@ -84,28 +83,6 @@ def arguments():
         parser.error(f"no such peer: {', '.join(unknown)}")
     args.work = args.work.resolve()
     return args
-
-
-def build():
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "release" / "trailq"
-
-
-def venv(path):
-    python = path / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", path], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)
-    return python
-
-
-def generated(trailq, events, work):
-    corpus = work / f"corpus-{events}"
-    if not corpus.exists():
-        command = [trailq, "generate", "--events", str(events), "--no-digests", "--out", corpus]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return corpus
 
 
 def undisturbed(name, trailq, python, corpus, args):

@@ -11,11 +11,11 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import common
+
 DUCKDB = "import duckdb, json, sys; files, threads, sql = json.load(sys.stdin); duckdb.execute(f'SET threads = {threads}'); duckdb.execute('SET enable_progress_bar = false'); print(json.dumps(duckdb.execute(sql, [files]).fetchall()))"
 
 # A member that comes early, one that is nested, one in an array, one that is nowhere, and four of one text.
@@ -30,9 +30,9 @@ QUESTIONS = {
 
 def main():
     args = arguments()
-    trailq = args.trailq or build()
-    lake = args.lake or made(trailq, args)
-    python = venv(args.work / "venv")
+    trailq = args.trailq or common.build()
+    lake = args.lake or common.ingested(trailq, common.generated(trailq, args.work / f"corpus-{args.events}", args.events))
+    python = common.venv(args.work / "venv", ["duckdb"])
     files = sorted(str(file) for file in lake.rglob("*.parquet") if "events" in file.parts)
     scan = [measure(trailq, python, lake, files, None, args) for _ in range(args.repeat)]
     rows = []
@@ -48,31 +48,20 @@ def middle(runs):
 
 def measure(trailq, python, lake, files, paths, args):
     """CPU seconds of one process each, in turn; the answers have to be the same."""
-    own, own_cpu = run([trailq, "sql", "--lake", lake, "--format", "ndjson", question("json_extract_scalar", paths, "cloudtrail_logs")], "", args)
+    sql = question("json_extract_scalar", paths, "cloudtrail_logs")
+    own, ours = common.run([trailq, "sql", "--lake", lake, "--format", "ndjson", sql])
     peer_input = json.dumps([files, args.threads, question("json_extract_string", paths, "read_parquet(?, union_by_name = true)")])
-    peer, peer_cpu = run([python, "-c", DUCKDB], peer_input, args)
+    peer, peers = common.run([python, "-c", DUCKDB], peer_input)
     answer, theirs = list(json.loads(own).values()), json.loads(peer)[0]
     if [number or 0 for number in answer] != [number or 0 for number in theirs]:
         sys.exit(f"the answers differ for {paths}: {answer}, {theirs}")
-    return {"answer": answer, "trailq": own_cpu, "duckdb": peer_cpu}
+    return {"answer": answer, "trailq": ours["cpu"], "duckdb": peers["cpu"]}
 
 
 def question(function, paths, table):
     texts = ["requestparameters"] if paths is None else [f"{function}(requestparameters, '{path}')" for path in paths]
     columns = [f"count({text}) AS n{place}, CAST(sum(length({text})) AS bigint) AS length{place}" for place, text in enumerate(texts)]
     return f"SELECT {', '.join(columns)} FROM {table}"
-
-
-def run(command, text, args):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TRAILQ_")}
-    process = subprocess.Popen([str(part) for part in command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdin.write(text)
-    process.stdin.close()
-    answer = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {command}")
-    return answer, usage.ru_utime + usage.ru_stime
 
 
 def markdown(rows, scanned):
@@ -93,38 +82,14 @@ def markdown(rows, scanned):
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the lake to make [1000000]")
     parser.add_argument("--lake", type=Path, help="a lake to use instead")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each [3]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of DuckDB [all cores]")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the venv, the corpus and the lake")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the venv, the corpus and the lake")
     return parser.parse_args()
-
-
-def build():
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "trailq"
-
-
-def venv(path):
-    python = path / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", path], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "duckdb"], check=True)
-    return python
-
-
-def made(trailq, args):
-    corpus, lake = args.work / f"corpus-{args.events}", args.work / f"corpus-{args.events}-lake"
-    if not corpus.exists():
-        command = [trailq, "generate", "--events", str(args.events), "--no-digests", "--out", corpus]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    if not lake.exists():
-        subprocess.run([trailq, "ingest", "--lake", lake, corpus], check=True, stdout=subprocess.DEVNULL)
-    return lake
 
 
 if __name__ == "__main__":

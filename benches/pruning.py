@@ -13,12 +13,10 @@ import datetime
 import os
 import re
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import common
 
 
 def questions(day):
@@ -51,8 +49,8 @@ def questions(day):
 
 def main():
     args = arguments()
-    trailq = args.trailq or build()
-    lake = args.lake or made(trailq, args)
+    trailq = args.trailq or common.build()
+    lake = args.lake or common.ingested(trailq, common.generated(trailq, args.work / f"days-{args.events}", args.events, "--days", "30"))
     rows = []
     for name, condition in questions(args.day).items():
         pruned, unpruned = condition if isinstance(condition, tuple) else (condition, condition)
@@ -75,17 +73,9 @@ def question(condition):
 
 
 def ask(trailq, lake, sql, pruning):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TRAILQ_")}
-    if not pruning:
-        env["TRAILQ_BENCH_NO_PRUNING"] = "1"
-    started = time.perf_counter()
-    command = [trailq, "sql", "--lake", lake, "--format", "ndjson", sql]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-    answer = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {sql}")
-    return {"answer": answer, "cpu": usage.ru_utime + usage.ru_stime, "wall": time.perf_counter() - started}
+    without = {} if pruning else {"TRAILQ_BENCH_NO_PRUNING": "1"}
+    answer, took = common.run([trailq, "sql", "--lake", lake, "--format", "ndjson", sql], **without)
+    return {"answer": answer, **took}
 
 
 def figures(plan):
@@ -112,30 +102,14 @@ def markdown(rows):
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=600_000, help="events of the lake to make [600000]")
     parser.add_argument("--lake", type=Path, help="a lake to use instead")
     parser.add_argument("--day", default="2026-03-15", help="the day to ask for [2026-03-15]")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each [3]")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the corpus and the lake")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the corpus and the lake")
     return parser.parse_args()
-
-
-def build():
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "trailq"
-
-
-def made(trailq, args):
-    corpus, lake = args.work / f"days-{args.events}", args.work / f"days-{args.events}-lake"
-    if not corpus.exists():
-        command = [trailq, "generate", "--events", str(args.events), "--days", "30", "--no-digests", "--out", corpus]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    if not lake.exists():
-        subprocess.run([trailq, "ingest", "--lake", lake, corpus], check=True, stdout=subprocess.DEVNULL)
-    return lake
 
 
 if __name__ == "__main__":
