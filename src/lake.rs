@@ -375,11 +375,13 @@ impl Lake {
     async fn load_view(&self) -> Result<View> {
         let table = |kind| self.table(kind);
         let loaded = SystemTime::now();
-        let (mut ledger, mut odd, mut digests) = tokio::try_join!(
+        // All to their end, also after an error: a log that is still read when the process ends panics.
+        let (ledger, odd, digests) = tokio::join!(
             table(Kind::LogFiles).load(),
             table(Kind::Quarantine).load(),
             load_digests(table(Kind::Digests))
-        )?;
+        );
+        let (mut ledger, mut odd, mut digests) = (ledger?, odd?, digests?);
         let mut events = table(Kind::Events).load().await?;
         let followed = ledger.events_version.unwrap_or(0);
         let mut pointers = Pointers::default();

@@ -111,11 +111,10 @@ impl Committer {
     /// they lack is in the commits between.
     async fn reload(&mut self) -> Result<()> {
         let now = SystemTime::now();
-        let (ledger, quarantine, digests) = tokio::try_join!(
-            self.ledger.table.load(),
-            self.quarantine.table.load(),
-            self.digests.table.load()
-        )?;
+        // All to their end, also after an error: a log that is still read when the process ends panics.
+        let (ledger, quarantine, digests) =
+            tokio::join!(self.ledger.table.load(), self.quarantine.table.load(), self.digests.table.load());
+        let (ledger, quarantine, digests) = (ledger?, quarantine?, digests?);
         self.ledger.set(&ledger);
         self.quarantine.set(&quarantine);
         self.digests.set(&digests);

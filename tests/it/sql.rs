@@ -183,3 +183,19 @@ fn a_view_of_the_information_schema_is_described_like_any_other() {
         sql("SELECT count(*) > 100 FROM information_schema.columns; SELECT count(*) > 5 FROM all_tables");
     assert_eq!(twice.matches("true").count(), 2, "{twice}");
 }
+
+#[test]
+fn a_lake_that_has_lost_the_log_of_a_table_says_so_in_one_line() {
+    let folder = Folder::new();
+    let lake = folder.lake();
+    ingest(&lake, &[&folder.write("a.json.gz", &log_file(&["a"]))]).expect(0);
+    for entry in std::fs::read_dir(std::path::Path::new(&lake).join("log_files/_delta_log")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    for _ in 0..5 {
+        let output = trailq(&["sql", "--lake", &lake, "SELECT count(*) FROM cloudtrail_logs"]);
+        let error = stderr(&output);
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{error}");
+        assert!(error.contains("reading the log of") && error.contains("log_files"), "{error}");
+    }
+}
