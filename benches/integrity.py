@@ -2,8 +2,9 @@
 """What it costs to ask for `integrity`: the CPU time of queries without it and with it.
 
     python3 benches/integrity.py                  make logs, a lake of a million events of 3,000 log files and one
-                                                  of 50,000, measure, print
-    python3 benches/integrity.py --lake DIR       on a lake that exists
+                                                  of 50,000, optimize them, measure, print
+    python3 benches/integrity.py --lake DIR       on a lake that exists, as it is
+    python3 benches/integrity.py --not-optimized  on lakes as they are ingested: small files, nothing settled
 
 Each query runs in a process of its own, so what is loaded for `integrity` is loaded each time. The two
 forms of a query run in turn. Only the standard library is needed.
@@ -71,7 +72,10 @@ def main():
     if args.lake:
         return measure(args, trailq, args.lake)
     for shape in args.log_files or SHAPES:
-        measure(args, trailq, made(trailq, args.events, shape, args.work))
+        lake = made(trailq, args.events, shape, args.work, args.not_optimized)
+        if not args.not_optimized:
+            subprocess.run([trailq, "lake", "optimize", "--lake", lake], check=True)
+        measure(args, trailq, lake)
 
 
 def measure(args, trailq, lake):
@@ -102,6 +106,7 @@ def arguments():
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the lake to make [1000000]")
     parser.add_argument("--lake", help="a lake to use instead")
     parser.add_argument("--log-files", choices=SHAPES, action="append", help="about so many log files [both]")
+    parser.add_argument("--not-optimized", action="store_true", help="leave the lake as it was ingested")
     parser.add_argument("--repeat", type=int, default=7, help="runs of each form of each query [7]")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
     parser.add_argument("--work", type=Path, default=target / "bench", help="for the logs and the lake")
@@ -113,9 +118,10 @@ def build():
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "trailq"
 
 
-def made(trailq, events, shape, work):
+def made(trailq, events, shape, work, small):
     logs = work / f"signed-{events}-{shape.replace(',', '')}"
-    lake = work / f"{logs.name}-lake"
+    # Of each kind one: a lake that was optimized once stays so.
+    lake = work / f"{logs.name}-lake{'-small' if small else ''}"
     work.mkdir(parents=True, exist_ok=True)
     if not logs.exists():
         options = [*SHAPES[shape], "--events", str(events), "--out", logs]

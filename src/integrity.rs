@@ -33,4 +33,4 @@ pub use gap_table::GapTable;
 pub use gaps::{Gap, Why, gaps};
 pub use keys::{Answer, Keys, remembered};
 pub use state::{Reason, State, Verdict};
-pub(crate) use verdicts::Verdicts;
+pub(crate) use verdicts::{Basis, Verdicts};

@@ -19,14 +19,18 @@
 //! `revision`. A revision is given once, which makes each change happen once.
 //!
 //! A lake that gets a commit a minute would silt up. `optimize` joins small files, `vacuum` deletes what
-//! nobody needs any more, `retain` drops old days, `check` says whether all of it is whole.
+//! nobody needs any more, `retain` drops old days, `check` says whether all of it is whole. What digests
+//! prove of old days is [`settled`], so that queries need not judge them again.
 //!
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
 mod action;
+mod beside;
+mod bounds;
 mod cells;
 mod check;
 mod commit;
+mod dates;
 mod derived;
 mod encode;
 mod entry;
@@ -38,16 +42,20 @@ mod location;
 mod members;
 mod newest;
 mod optimize;
+mod parallel;
 mod provider;
 mod quarantined;
 mod retain;
 mod rows;
 mod seen;
+mod settle;
+mod settled;
 mod shown;
 mod stream;
 mod swap;
 mod table;
 mod tables;
+mod told;
 mod unread;
 mod vacuum;
 mod views;
@@ -86,16 +94,18 @@ use self::tables::Tables;
 
 pub use self::check::{Checked, LakeFinding};
 pub use self::commit::Committed;
+pub(crate) use self::dates::Dates;
 pub use self::entry::{
     DigestEntry, DigestStatus, ListedLogFile, LogFileEntry, LogFileId, QuarantineEntry, QuarantineStatus,
     Quarantined, Status,
 };
-pub(crate) use self::facts::{Dates, Facts, Listed};
+pub(crate) use self::facts::{Facts, Fingerprint, Listed};
 pub use self::info::{LakeInfo, TableInfo, Unused, Winnings};
 pub(crate) use self::lease::Lease;
 pub use self::optimize::{OptimizeOptions, Optimized};
 pub use self::quarantined::QuarantineFilter;
 pub use self::retain::Retained;
+pub use self::settle::Settled;
 pub(crate) use self::table::DataFile;
 pub(crate) use self::tables::Kind;
 pub use self::vacuum::{SHORTEST_RETENTION, VacuumOptions, Vacuumed};
@@ -406,13 +416,14 @@ impl Lake {
         let (ledger_files, odd_files, digest_files) =
             (shared(&mut ledger), shared(&mut odd), shared(&mut digests));
         let facts = Facts::of(&self.inner.tables, &ledger_files, &odd_files, &digest_files);
-        let verdicts = derived::Cache::default();
+        let (verdicts, summary) = (derived::Cache::default(), self.summary_place()?);
         let view = |kind: Kind, state: TableState, files: Arc<[DataFile]>| -> Result<TableView> {
             let root = table(kind).log_store.root_url();
             let provider = LakeTable::new(kind, root, &state.schema, &files)?.with_derived(Derived::new(
                 kind,
                 facts.clone(),
                 verdicts.clone(),
+                summary.clone(),
             ));
             Ok(TableView { version: state.version, files, provider: Arc::new(provider) })
         };

@@ -1,4 +1,5 @@
-//! Upkeep: small files are joined while the daemon works, and once a day what is not needed is deleted.
+//! Upkeep: small files are joined while the daemon works, what digests prove of past days is settled, and
+//! once a day what is not needed is deleted.
 //!
 //! One daemon at a time does it, by a lease that lies beside the lake. It is done in pieces that are
 //! committed each for itself, so it may be broken off at any moment, and be at work in two places.
@@ -83,7 +84,10 @@ impl Keeper {
     async fn work(&self, lease: &mut Lease, vacuum: bool, stop: &CancellationToken) -> Result<()> {
         let mut work = std::pin::pin!(async {
             self.optimize(stop).await?;
-            if vacuum { self.vacuum().await } else { Ok(()) }
+            if vacuum {
+                self.vacuum().await?;
+            }
+            self.settle(stop).await
         });
         loop {
             tokio::select! {
@@ -110,6 +114,17 @@ impl Keeper {
                 let (from, to) = (done.num_removed_files, done.num_added_files);
                 info!(table, from, to, bytes = done.added_bytes, "joined small files");
             }
+        }
+        Ok(())
+    }
+
+    /// Settles the days whose digests are there. Those of the last days change with every digest: a query
+    /// judges them as quickly.
+    async fn settle(&self, stop: &CancellationToken) -> Result<()> {
+        let done = self.lake.settle(false, stop).await?;
+        if done.num_judged > 0 {
+            let (judged, settled, files) = (done.num_judged, done.num_settled, done.num_files);
+            info!(judged, settled, files, "settled the integrity of files");
         }
         Ok(())
     }

@@ -102,8 +102,7 @@ impl Auditor<'_> {
     async fn day(&mut self, date: NaiveDate, now: DateTime<Utc>) -> Result<()> {
         let dates = Dates::of([date..=date]);
         let case = Case::load(self.facts, &dates, now).await?;
-        for file in &case.files {
-            let (verdict, digest) = case.evidence.judge(file, now);
+        for (file, verdict, digest) in case.judge(now) {
             *self.audit.counts.entry(verdict.state()).or_default() += 1;
             let Some(why) = verdict.reason() else { continue };
             *self.audit.reasons.entry(why).or_default() += 1;

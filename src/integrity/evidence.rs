@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+// Names are long, and there are many.
+use datafusion::common::HashMap as FastMap;
 
 use super::fact::{DigestFact, Link, LogFileFact, Sha256};
 use super::state::{Reason, Verdict};
@@ -17,7 +19,7 @@ pub struct Evidence {
     /// One for each of `digests`.
     trust: Vec<Trust>,
     /// The first of `listings` of each log file.
-    first: HashMap<Box<str>, u32>,
+    first: FastMap<Box<str>, u32>,
     listings: Vec<Listing>,
     /// By [`place`].
     trails: HashMap<String, Vec<Trail>>,
@@ -38,6 +40,13 @@ pub(super) enum Trust {
     Missing,
     /// Another row says more about the same digest.
     Superseded,
+}
+
+/// What was said of a log file, and the number of the digest that says it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) digest: Option<u32>,
 }
 
 /// A log file as a digest lists it.
@@ -78,11 +87,21 @@ impl Evidence {
 
     /// What can be said of a log file, and the digest that says it.
     pub fn judge(&self, file: &LogFileFact, now: DateTime<Utc>) -> (Verdict, Option<&str>) {
+        let judged = self.judged(file, now);
+        (judged.verdict, self.digest_of(judged))
+    }
+
+    pub(super) fn judged(&self, file: &LogFileFact, now: DateTime<Utc>) -> Judged {
         let (verdict, digest) = match self.by_listing(file) {
             Some((verdict, digest)) => (verdict, Some(digest)),
             None => self.by_coverage(&file.log_file, now),
         };
-        (verdict, digest.map(|digest| self.digests[digest as usize].digest.as_str()))
+        Judged { verdict, digest }
+    }
+
+    /// The address of the digest that says it.
+    pub(super) fn digest_of(&self, judged: Judged) -> Option<&str> {
+        judged.digest.map(|digest| self.digests[digest as usize].digest.as_str())
     }
 
     /// The log files that digests that hold list, and the first such digest of each.

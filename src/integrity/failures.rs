@@ -51,8 +51,7 @@ pub async fn failures(lake: &Lake, since: Option<NaiveDate>, now: DateTime<Utc>)
     for dates in dates.chunks(DAYS_TOGETHER) {
         let dates = Dates::of(dates.iter().map(|date| *date..=*date));
         let case = Case::load(&facts, &dates, now).await?;
-        for file in &case.files {
-            let (verdict, digest) = case.evidence.judge(file, now);
+        for (file, verdict, digest) in case.judge(now) {
             let Some(why) = verdict.reason().filter(|why| why.state() == State::Failed) else { continue };
             let in_events = file.status == Status::Committed;
             if in_events || open.contains(file.log_file.as_str()) {

@@ -174,10 +174,9 @@ impl Counter {
             return Ok(());
         }
         let case = Case::load(facts, &dates, now).await?;
-        for file in &case.files {
+        for (file, verdict, _) in case.judge(now) {
             let Some((place, time)) = place_of(&file.log_file) else { continue };
-            let unverified = case.evidence.judge(file, now).0.state() != State::Verified;
-            self.add(place, time, unverified);
+            self.add(place, time, verdict.state() != State::Verified);
         }
         Ok(())
     }

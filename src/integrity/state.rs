@@ -122,6 +122,30 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// In a word: `verified`, or why not.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => State::Verified.as_str(),
+            Self::Not(reason) => reason.as_str(),
+        }
+    }
+
+    /// Reads that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = Reason::ALL.into_iter().map(Self::Not).chain([Self::Verified]);
+        all.into_iter().find(|verdict| verdict.as_str() == word)
+    }
+
+    /// Whether the log file and the digests alone decide it; others follow from the time, or from what
+    /// quarantine has.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Verified => true,
+            Self::Not(Reason::Deleted | Reason::Unreadable) => false,
+            Self::Not(reason) => !matches!(reason.state(), State::Pending),
+        }
+    }
+
     /// The state.
     pub const fn state(self) -> State {
         match self {

@@ -285,6 +285,16 @@ fn gaps_tell_why_there_is_no_valid_digest() {
     );
 }
 
+#[test]
+fn a_verdict_is_read_as_it_is_written() {
+    let all = Reason::ALL.into_iter().map(not).chain([Verdict::Verified]);
+    for verdict in all {
+        assert_eq!(Verdict::parse(verdict.as_str()), Some(verdict));
+        assert!(!verdict.is_final() || verdict.state() != State::Pending, "{verdict:?}");
+    }
+    assert_eq!(Verdict::parse("pending"), None);
+}
+
 /// What happens to each hour of a trail.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
@@ -432,6 +442,15 @@ proptest! {
     fn nothing_waits_for_a_digest_for_more_than_a_day((facts, files, _) in world()) {
         for (verdict, _) in verdicts(facts, &files, 100.0) {
             prop_assert_ne!(verdict, Verdict::Not(Reason::NoDigestYet));
+        }
+    }
+
+    #[test]
+    fn time_alone_changes_no_verdict_that_is_final((facts, files, now) in world(), hours in 0..1000_u16) {
+        let before = verdicts(facts.clone(), &files, now);
+        let after = verdicts(facts, &files, now + f64::from(hours));
+        for (before, after) in before.into_iter().zip(after) {
+            prop_assert!(!before.0.is_final() || before == after, "{before:?} {after:?}");
         }
     }
 

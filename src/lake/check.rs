@@ -10,7 +10,8 @@ use deltalake::logstore::object_store::{Error as StoreError, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use super::facts::{Dates, Listed};
+use super::dates::Dates;
+use super::facts::Listed;
 use super::file_stats::FileStats;
 use super::stream;
 use super::table::{DataFile, Table};
@@ -67,7 +68,7 @@ pub struct LakeFinding {
 }
 
 impl Checked {
-    fn add(&mut self, kind: Kind, what: &'static str, place: &str, detail: impl Into<String>) {
+    pub(super) fn add(&mut self, kind: Kind, what: &'static str, place: &str, detail: impl Into<String>) {
         self.num_findings += 1;
         if self.findings.len() < TOLD {
             let (table, place, detail) = (kind.name(), place.to_owned(), detail.into());
@@ -77,7 +78,8 @@ impl Checked {
 }
 
 impl Lake {
-    /// Looks at every file of all tables, and compares events, ledger, quarantine and digests.
+    /// Looks at every file of all tables, and compares events, ledger, quarantine, digests and the summary of
+    /// verdicts.
     ///
     /// With `deep` every page of every file is read, which takes as long as reading the lake takes.
     pub async fn check(&self, deep: bool) -> Result<Checked> {
@@ -98,6 +100,7 @@ impl Lake {
             checked.add(Kind::Quarantine, "unknown log file", &log_file, "the ledger does not have it");
         }
         self.check_digests(&view, &mut checked).await?;
+        self.check_settled(&view, &mut checked).await?;
         Ok(checked)
     }
 

@@ -2,8 +2,11 @@
 //!
 //! `integrity` and `integrity_reason` of `events` and `log_files` are computed from the row's
 //! `log_file`, by verdicts that are loaded when the scan is planned: only if one of them is asked for,
-//! and only for the log files of the dates that the scan reads. A log file or a digest of which the
-//! lake has learned more later has several rows; of digests' rows queries see the best.
+//! and only for the log files of the dates that the scan reads. Files of `events` that are [`settled`] need
+//! none of it: their rows all get the same words. A log file or a digest of which the lake has learned more
+//! later has several rows; of digests' rows queries see the best.
+//!
+//! [`settled`]: super::settled
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,27 +14,29 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray, StringViewBuilder};
-use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::Utc;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::projection::ProjectionExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use tokio::sync::{Mutex, OnceCell};
 
+use super::dates::Dates;
 use super::entry::{DigestStatus, LogFileId};
-use super::facts::{Dates, Facts};
+use super::facts::Facts;
+use super::settled::{Common, Place, Summary};
+use super::table::DataFile;
 use super::tables::Kind;
+use super::told::{Told, ToldOf};
 use crate::event::schema::LOG_FILE;
-use crate::integrity::{Reason, State, Verdict, Verdicts};
-use crate::object::LogKey;
+use crate::integrity::{Verdict, Verdicts};
 
 /// Verdicts are judged anew after this time, since time alone changes some.
 const VERDICTS_LAST: Duration = Duration::from_mins(5);
@@ -53,26 +58,9 @@ impl Origin {
             Self::Derived(_) => None,
         }
     }
-}
 
-/// What a derived column tells of a log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Told {
-    /// Its state.
-    Integrity,
-    /// Why it is not verified.
-    Reason,
-    /// The digest that says so.
-    Digest,
-}
-
-impl Told {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Integrity => "integrity",
-            Self::Reason => "integrity_reason",
-            Self::Digest => "digest",
-        }
+    pub(crate) fn is_derived(&self) -> bool {
+        matches!(self, Self::Derived(_))
     }
 }
 
@@ -83,6 +71,8 @@ pub(crate) struct Derived {
     facts: Facts,
     verdicts: Cache,
     replaced: Arc<OnceCell<Option<Arc<Outcomes>>>>,
+    summary: Place,
+    settled: Arc<OnceCell<Arc<[Option<Common>]>>>,
 }
 
 /// Verdicts that were loaded last, for all tables of one version.
@@ -100,8 +90,29 @@ pub(crate) struct Loaded {
 pub(crate) type Outcomes = HashMap<LogFileId, u8>;
 
 impl Derived {
-    pub(crate) fn new(kind: Kind, facts: Facts, verdicts: Cache) -> Self {
-        Self { kind, facts, verdicts, replaced: Arc::default() }
+    pub(crate) fn new(kind: Kind, facts: Facts, verdicts: Cache, summary: Place) -> Self {
+        Self { kind, facts, verdicts, replaced: Arc::default(), summary, settled: Arc::default() }
+    }
+
+    /// Of each file the verdicts on its rows, as far as they were found out and nothing has come since that they
+    /// may depend on.
+    pub(crate) async fn settled(
+        &self,
+        files: &[DataFile],
+        dates_of: impl Fn(usize) -> Dates,
+    ) -> Arc<[Option<Common>]> {
+        let load = || async {
+            let summary = match self.kind {
+                Kind::Events => Summary::load(&self.summary).await,
+                Kind::LogFiles | Kind::Quarantine | Kind::Digests => Summary::default(),
+            };
+            let mut holding = summary.holding(&self.facts, Utc::now());
+            let known = |(at, file): (usize, &DataFile)| {
+                if summary.knows(file) { holding.of(file, &dates_of(at))?.common().cloned() } else { None }
+            };
+            files.iter().enumerate().map(known).collect()
+        };
+        self.settled.get_or_init(load).await.clone()
     }
 
     /// The columns that queries see, and where each comes from.
@@ -158,7 +169,7 @@ impl Derived {
                 needed.push(at);
             }
         };
-        if origins.iter().any(|origin| matches!(origin, Origin::Derived(_))) {
+        if origins.iter().any(Origin::is_derived) {
             also(LOG_FILE);
         }
         if replaced {
@@ -169,13 +180,12 @@ impl Derived {
     }
 
     /// Puts the derived columns upon a scan of the stored ones.
-    pub(crate) async fn add_to(
-        &self,
+    pub(crate) fn add_to(
         source: Arc<dyn ExecutionPlan>,
         schema: &Schema,
         origins: &[Origin],
         replaced: Option<Arc<Outcomes>>,
-        dates: &Dates,
+        verdicts: &Arc<Verdicts>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = source.schema();
         let column = |name: &str| -> Result<Arc<dyn PhysicalExpr>> {
@@ -186,8 +196,6 @@ impl Derived {
             let (id, status) = (column("id")?, column("status")?);
             plan = Arc::new(FilterExec::try_new(Arc::new(IsBest { id, status, best }), plan)?);
         }
-        let derived = origins.iter().any(|origin| matches!(origin, Origin::Derived(_)));
-        let verdicts = if derived { self.verdicts(dates).await? } else { Arc::default() };
         let exprs = schema.fields().iter().zip(origins).map(|(field, origin)| {
             let expr = match origin {
                 Origin::Stored(_) => column(field.name())?,
@@ -201,8 +209,31 @@ impl Derived {
         Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
     }
 
+    /// Puts the words of one verdict upon a scan of the stored columns.
+    pub(crate) fn add_words(
+        source: Arc<dyn ExecutionPlan>,
+        schema: &Schema,
+        origins: &[Origin],
+        verdict: Verdict,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if !origins.iter().any(Origin::is_derived) {
+            return Ok(source);
+        }
+        let input = source.schema();
+        let exprs = schema.fields().iter().zip(origins).map(|(field, origin)| {
+            let name = field.name();
+            let expr: Arc<dyn PhysicalExpr> = match origin {
+                Origin::Stored(_) => Arc::new(Column::new(name, input.index_of(name)?)),
+                Origin::Derived(told) => Arc::new(Literal::new(told.word(verdict))),
+            };
+            Ok(ProjectionExpr { expr, alias: name.clone() })
+        });
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(ProjectionExec::try_new(exprs, source)?))
+    }
+
     /// The verdicts on the log files of these dates, kept for the next query.
-    async fn verdicts(&self, dates: &Dates) -> Result<Arc<Verdicts>> {
+    pub(crate) async fn verdicts(&self, dates: &Dates) -> Result<Arc<Verdicts>> {
         let mut kept = self.verdicts.lock().await;
         if let Some(loaded) = kept.as_ref()
             && loaded.at.elapsed() < VERDICTS_LAST
@@ -224,153 +255,6 @@ pub(crate) fn rank_of(status: &str) -> u8 {
 
 fn external(error: anyhow::Error) -> DataFusionError {
     DataFusionError::External(error.into())
-}
-
-/// What is known of the log file that a column names.
-#[derive(Debug)]
-struct ToldOf {
-    log_file: Arc<dyn PhysicalExpr>,
-    told: Told,
-    verdicts: Arc<Verdicts>,
-}
-
-impl PartialEq for ToldOf {
-    fn eq(&self, other: &Self) -> bool {
-        self.log_file.eq(&other.log_file)
-            && self.told == other.told
-            && Arc::ptr_eq(&self.verdicts, &other.verdicts)
-    }
-}
-
-impl Eq for ToldOf {}
-
-impl Hash for ToldOf {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.log_file.hash(state);
-        self.told.hash(state);
-        Arc::as_ptr(&self.verdicts).hash(state);
-    }
-}
-
-impl Display for ToldOf {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.told.name(), self.log_file)
-    }
-}
-
-impl PhysicalExpr for ToldOf {
-    fn data_type(&self, _: &Schema) -> Result<DataType> {
-        Ok(DataType::Utf8View)
-    }
-
-    fn nullable(&self, _: &Schema) -> Result<bool> {
-        Ok(true)
-    }
-
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let names = self.log_file.evaluate(batch)?.into_array(batch.num_rows())?;
-        let names = cast(&names, &DataType::Utf8View)?;
-        let names = names.as_string_view();
-        let told: ArrayRef = match self.told {
-            Told::Digest => Arc::new(self.digests(names)),
-            Told::Integrity | Told::Reason => Arc::new(self.words(names)?),
-        };
-        Ok(ColumnarValue::Array(told))
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.log_file]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> Result<Arc<dyn PhysicalExpr>> {
-        let mut children = children.into_iter();
-        let log_file = children.next().unwrap_or_else(|| self.log_file.clone());
-        Ok(Arc::new(Self { log_file, told: self.told, verdicts: self.verdicts.clone() }))
-    }
-
-    fn fmt_sql(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(", self.told.name())?;
-        self.log_file.fmt_sql(f)?;
-        write!(f, ")")
-    }
-}
-
-impl ToldOf {
-    /// The word for each name. A page of a Parquet dictionary gives equal names equal views, so a few
-    /// remembered ones save nearly all look-ups.
-    fn words(&self, names: &StringViewArray) -> Result<StringViewArray> {
-        const REMEMBERED: usize = 1 << 10;
-        let words = Words::of(self.told);
-        let mut remembered: Vec<(u128, Option<u128>)> = vec![(0, None); REMEMBERED];
-        let mut views = Vec::with_capacity(names.len());
-        let mut known = Vec::with_capacity(names.len());
-        let mut nulls = false;
-        for (row, view) in names.views().iter().enumerate() {
-            let place = &mut remembered[slot(*view, REMEMBERED)];
-            if place.0 != *view || *view == 0 {
-                let told = if names.is_null(row) { None } else { words.view(self.verdict(names.value(row))) };
-                *place = (*view, told);
-            }
-            let told = if names.is_null(row) { None } else { place.1 };
-            nulls |= told.is_none();
-            known.push(told.is_some());
-            views.push(told.unwrap_or_default());
-        }
-        let nulls = nulls.then(|| NullBuffer::from(known));
-        Ok(StringViewArray::try_new(ScalarBuffer::from(views), words.buffers, nulls)?)
-    }
-
-    fn digests(&self, names: &StringViewArray) -> StringViewArray {
-        names.iter().map(|name| self.verdicts.digest(name?)).collect()
-    }
-
-    fn verdict(&self, log_file: &str) -> Option<Verdict> {
-        self.verdicts.get(log_file).or_else(|| {
-            // Of no date, so that it was not looked for.
-            let named = LogKey::parse(log_file).or_else(|| LogKey::from_file_name(log_file)).is_some();
-            (!named).then_some(Verdict::Not(Reason::NoKey))
-        })
-    }
-}
-
-/// Where a view is remembered: views of one dictionary differ by their offset.
-fn slot(view: u128, slots: usize) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-    let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(bits >> 32).unwrap_or_default() % slots
-}
-
-/// The words of a column, as views of buffers that all its arrays share.
-struct Words {
-    told: Told,
-    states: HashMap<State, u128>,
-    reasons: HashMap<Reason, u128>,
-    buffers: Arc<[Buffer]>,
-}
-
-impl Words {
-    fn of(told: Told) -> Self {
-        let mut builder = StringViewBuilder::new();
-        let words = State::ALL.iter().map(|state| state.as_str());
-        for word in words.chain(Reason::ALL.iter().map(|reason| reason.as_str())) {
-            builder.append_value(word);
-        }
-        let array = builder.finish();
-        let mut views = array.views().iter().copied();
-        let states = State::ALL.into_iter().zip(views.by_ref()).collect();
-        let reasons = Reason::ALL.into_iter().zip(views).collect();
-        Self { told, states, reasons, buffers: array.data_buffers().to_vec().into() }
-    }
-
-    fn view(&self, verdict: Option<Verdict>) -> Option<u128> {
-        match self.told {
-            Told::Reason => self.reasons.get(&verdict?.reason()?).copied(),
-            _ => self.states.get(&verdict?.state()).copied(),
-        }
-    }
 }
 
 /// Whether a row says the best that is known of its digest.

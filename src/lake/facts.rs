@@ -1,19 +1,18 @@
 //! What the lake's files say of log files and digests, as far as their integrity goes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use arrow::array::{Array, AsArray, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, Utc};
-use deltalake::logstore::object_store::{
-    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path,
-};
+use deltalake::logstore::object_store::path::Path;
 use futures::{StreamExt, TryStreamExt};
+use ring::digest::{Context as Hashing, SHA256};
 
 use super::Lake;
+use super::dates::{Dates, Span};
 use super::derived::{Outcomes, rank_of};
 use super::encode::read_columns;
 use super::entry::{DigestStatus, ListedLogFile, LogFileId, Status};
@@ -38,7 +37,18 @@ pub(crate) struct Facts {
     log_files: Arc<[DataFile]>,
     quarantine: Arc<[DataFile]>,
     digests: Arc<[DataFile]>,
+    spans: Arc<OnceLock<Spans>>,
 }
+
+/// Of which dates the rows of each file are.
+#[derive(Debug)]
+struct Spans {
+    log_files: Vec<Span>,
+    digests: Vec<Span>,
+}
+
+/// Names the files that facts were read from.
+pub(crate) type Fingerprint = [u8; 32];
 
 /// Which of the log files that digests list are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -49,79 +59,6 @@ pub(crate) enum Listed<'a> {
     None,
     /// These only.
     Only(&'a HashSet<&'a str>),
-}
-
-/// Dates, as ranges that do not touch, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dates(Vec<RangeInclusive<NaiveDate>>);
-
-impl Dates {
-    /// All there are.
-    pub(crate) fn all() -> Self {
-        Self(vec![NaiveDate::MIN..=NaiveDate::MAX])
-    }
-
-    /// Those in any of these ranges.
-    pub(crate) fn of(ranges: impl IntoIterator<Item = RangeInclusive<NaiveDate>>) -> Self {
-        let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
-        ranges.sort_by_key(|range| *range.start());
-        let mut merged: Vec<RangeInclusive<NaiveDate>> = Vec::new();
-        for range in ranges {
-            match merged.last_mut() {
-                Some(last) if *range.start() <= last.end().succ_opt().unwrap_or(NaiveDate::MAX) => {
-                    *last = *last.start()..=*last.end().max(range.end());
-                }
-                _ => merged.push(range),
-            }
-        }
-        Self(merged)
-    }
-
-    /// The same with so many days before and after each.
-    pub(crate) fn widened(&self, before: u64, after: u64) -> Self {
-        let range = |range: &RangeInclusive<NaiveDate>| {
-            let start = range.start().checked_sub_days(chrono::Days::new(before)).unwrap_or(NaiveDate::MIN);
-            let end = range.end().checked_add_days(chrono::Days::new(after)).unwrap_or(NaiveDate::MAX);
-            start..=end
-        };
-        Self::of(self.0.iter().map(range))
-    }
-
-    /// Those of these dates that are not among `other`.
-    pub(crate) fn without(&self, other: &Self) -> Self {
-        let mut left = self.0.clone();
-        for taken in &other.0 {
-            left = left
-                .into_iter()
-                .flat_map(|range| {
-                    let before = taken.start().pred_opt().map(|end| *range.start()..=end.min(*range.end()));
-                    let after = taken.end().succ_opt().map(|start| start.max(*range.start())..=*range.end());
-                    [before, after]
-                })
-                .flatten()
-                // One that is empty would be split in two again by each that follows: 2^n of them.
-                .filter(|range| !range.is_empty())
-                .collect();
-        }
-        Self::of(left)
-    }
-
-    /// Whether all dates of `other` are among these.
-    pub(crate) fn cover(&self, other: &Self) -> bool {
-        other.0.iter().all(|theirs| {
-            self.0.iter().any(|ours| ours.contains(theirs.start()) && ours.contains(theirs.end()))
-        })
-    }
-
-    /// Whether a date is among these.
-    pub(crate) fn contain(&self, date: NaiveDate) -> bool {
-        self.0.iter().any(|range| range.contains(&date))
-    }
-
-    fn may_be_in(&self, file: &DataFile, column: &str) -> bool {
-        let Some((first, last)) = FileStats::parse(file.stats.as_deref()).dates(column) else { return true };
-        self.0.iter().any(|range| *range.start() <= last && *range.end() >= first)
-    }
 }
 
 impl Facts {
@@ -136,13 +73,55 @@ impl Facts {
             log_files: log_files.clone(),
             quarantine: quarantine.clone(),
             digests: digests.clone(),
+            spans: Arc::default(),
         }
+    }
+
+    fn spans(&self) -> &Spans {
+        let of = |files: &[DataFile], column| files.iter().map(|file| span_of(file, column)).collect();
+        self.spans.get_or_init(|| Spans {
+            log_files: of(&self.log_files, "log_date"),
+            digests: of(&self.digests, "digest_end_time"),
+        })
+    }
+
+    /// The files with rows of the ledger of these dates.
+    fn ledger_of(&self, dates: &Dates) -> impl Iterator<Item = &DataFile> {
+        let spans = self.log_files.iter().zip(&self.spans().log_files);
+        spans.filter(|(_, span)| dates.touch(**span)).map(|(file, _)| file)
+    }
+
+    /// The files with rows of digests that end on these dates.
+    fn digests_of(&self, ends: &Dates) -> impl Iterator<Item = &DataFile> {
+        let spans = self.digests.iter().zip(&self.spans().digests);
+        spans.filter(|(_, span)| ends.touch(**span)).map(|(file, _)| file)
+    }
+
+    /// Names all files that log files of some dates and digests that end on some are read from. No two files
+    /// ever have one name, and none is changed once it is there.
+    pub(crate) fn fingerprint(&self, dates: &Dates, ends: &Dates) -> Fingerprint {
+        let names = |files: &mut dyn Iterator<Item = &DataFile>| -> Vec<String> {
+            let mut names: Vec<String> = files.map(|file| file.path.to_string()).collect();
+            names.sort_unstable();
+            names
+        };
+        let mut hash = Hashing::new(&SHA256);
+        for names in [names(&mut self.ledger_of(dates)), names(&mut self.digests_of(ends))] {
+            hash.update(&(names.len() as u64).to_be_bytes());
+            for name in names {
+                hash.update(&(name.len() as u64).to_be_bytes());
+                hash.update(name.as_bytes());
+            }
+        }
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.copy_from_slice(hash.finish().as_ref());
+        fingerprint
     }
 
     /// What the ledger says of the log files of these dates, one fact a log file.
     pub(crate) async fn log_files(&self, dates: &Dates) -> Result<Vec<LogFileFact>> {
         const COLUMNS: &[&str] = &["log_file", "sha256", "status", "revision", "log_date"];
-        let files = self.log_files.iter().filter(|file| dates.may_be_in(file, "log_date"));
+        let files = self.ledger_of(dates);
         let rows = self.read(Kind::LogFiles, files, COLUMNS).await?;
         let mut facts = Vec::with_capacity(rows.iter().map(RecordBatch::num_rows).sum());
         for batch in &rows {
@@ -163,16 +142,16 @@ impl Facts {
     pub(crate) async fn dates(&self) -> Result<BTreeSet<NaiveDate>> {
         let mut dates = BTreeSet::new();
         let mut wild = Vec::new();
-        for (files, column) in [(&self.log_files, "log_date"), (&self.digests, "digest_end_time")] {
-            for file in files.iter() {
-                match FileStats::parse(file.stats.as_deref()).dates(column) {
-                    Some((first, last)) if (last - first).num_days() <= FEW_DAYS => {
-                        dates.extend(first.iter_days().take_while(|date| *date <= last));
-                    }
-                    Some(_) if column == "log_date" => wild.push(file),
-                    _ => {}
-                }
+        let spans = self.spans();
+        for (file, span) in self.log_files.iter().zip(&spans.log_files) {
+            match *span {
+                Some(span) if is_short(span) => dates.extend(days_of(span)),
+                Some(_) => wild.push(file),
+                None => {}
             }
+        }
+        for span in spans.digests.iter().flatten().filter(|span| is_short(**span)) {
+            dates.extend(days_of(*span));
         }
         // A key may claim any year: days that nothing is of are not to be walked through.
         for batch in self.read(Kind::LogFiles, wild.into_iter(), &["log_date"]).await? {
@@ -225,7 +204,7 @@ impl Facts {
             "log_files",
         ];
         let columns = if matches!(listed, Listed::None) { &COLUMNS[..COLUMNS.len() - 1] } else { COLUMNS };
-        let files = self.digests.iter().filter(|file| ends.may_be_in(file, "digest_end_time"));
+        let files = self.digests_of(ends);
         let mut facts = Vec::new();
         let mut reads = std::pin::pin!(self.stream(Kind::Digests, files, columns));
         while let Some(batches) = reads.try_next().await? {
@@ -313,42 +292,20 @@ impl Lake {
     pub(crate) async fn facts(&self) -> Result<Facts> {
         Ok(self.view().await?.facts.clone())
     }
+}
 
-    /// Reads a small file that lies beside the tables, if it is there.
-    pub(crate) async fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let (store, path) = self.place_of(name)?;
-        match store.get(&path).await {
-            Ok(found) => {
-                let bytes = found.bytes().await.with_context(|| format!("reading {path}"))?;
-                Ok(Some(bytes.to_vec()))
-            }
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading {path}")),
-        }
-    }
+fn span_of(file: &DataFile, column: &str) -> Span {
+    let stats = FileStats::parse(file.stats.as_deref());
+    let undated = stats.num_records.is_some() && stats.nulls(column) == stats.num_records;
+    if undated { Some(Dates::NONE) } else { stats.dates(column) }
+}
 
-    /// Writes a small file beside the tables, unless it is there.
-    pub(crate) async fn write_file(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
-        let (store, path) = self.place_of(name)?;
-        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match store.put_opts(&path, bytes.into(), create).await {
-            Ok(_) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("writing {path}")),
-        }
-    }
+fn is_short((first, last): (NaiveDate, NaiveDate)) -> bool {
+    (last - first).num_days() <= FEW_DAYS
+}
 
-    /// The names of the files in a directory beside the tables.
-    pub(crate) async fn file_names(&self, directory: &str) -> Result<Vec<String>> {
-        let (store, path) = self.place_of(directory)?;
-        let listed: Vec<_> = store.list(Some(&path)).try_collect().await?;
-        Ok(listed.into_iter().filter_map(|found| Some(found.location.filename()?.to_owned())).collect())
-    }
-
-    fn place_of(&self, name: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
-        let store = self.table(Kind::Events).log_store.root_object_store(None);
-        let url = self.inner.location.url().join(name).with_context(|| format!("the file {name}"))?;
-        Ok((store, Path::from_url_path(url.path())?))
-    }
+fn days_of((first, last): (NaiveDate, NaiveDate)) -> impl Iterator<Item = NaiveDate> {
+    first.iter_days().take_while(move |date| *date <= last)
 }
 
 fn is_all_valid(file: &DataFile) -> bool {
@@ -381,11 +338,12 @@ fn read_log_files(batch: &RecordBatch, dates: &Dates, facts: &mut Vec<LogFileFac
         if names.is_null(row) || !days.value_as_date(row).is_some_and(|date| dates.contain(date)) {
             continue;
         }
-        let value = |column: &StringArray| column.is_valid(row).then(|| column.value(row).to_owned());
+        let sha256 = hashes.is_valid(row).then(|| hashes.value(row));
+        let status = statuses.is_valid(row).then(|| statuses.value(row));
         facts.push(LogFileFact {
             log_file: names.value(row).to_owned(),
-            sha256: value(hashes).as_deref().and_then(LogFileFact::parse_sha256),
-            status: value(statuses).as_deref().and_then(Status::parse).unwrap_or_default(),
+            sha256: sha256.and_then(LogFileFact::parse_sha256),
+            status: status.and_then(Status::parse).unwrap_or_default(),
             missing: false,
             revision: u32::try_from(if revisions.is_valid(row) { revisions.value(row) } else { 0 })
                 .unwrap_or(u32::MAX),
@@ -489,23 +447,4 @@ fn column<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a arrow::a
 
 fn text<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a StringArray> {
     column(batch, name)?.as_string_opt().with_context(|| format!("{name} is no text"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn date(days: i64) -> NaiveDate {
-        NaiveDate::default() + chrono::Duration::days(days)
-    }
-
-    #[test]
-    fn dates_without_many_others_are_found_at_once() {
-        let ours = Dates::of((0..500).map(|year| date(year * 365)..=date(year * 365 + 35)));
-        let theirs = Dates::of((0..500).map(|year| date(year * 365)..=date(year * 365 + 2)));
-        let left = ours.without(&theirs);
-        assert_eq!(left.0.len(), 500);
-        assert_eq!(left.0[1], date(368)..=date(400));
-        assert_eq!(Dates::all().without(&Dates::all()), Dates::of([]));
-    }
 }

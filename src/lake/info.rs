@@ -12,6 +12,7 @@ use super::Lake;
 use super::file_stats::FileStats;
 use super::optimize::OptimizeOptions;
 use super::retain::event_date;
+use super::settle::Settled;
 use super::table::{DataFile, Table};
 use super::tables::Kind;
 
@@ -26,6 +27,8 @@ pub struct LakeInfo {
     pub last_event_date: Option<NaiveDate>,
     /// The first date whose events retention has left, if it has dropped any.
     pub retained_from: Option<NaiveDate>,
+    /// Files of `events` that no query needs to judge.
+    pub integrity: Settled,
     /// Its tables.
     pub tables: Vec<TableInfo>,
 }
@@ -123,6 +126,7 @@ impl Lake {
             first_event_date: dates.map(|(first, _)| first),
             last_event_date: dates.map(|(_, last)| last),
             retained_from: self.retained_from().await?,
+            integrity: self.settled().await?,
             tables,
         })
     }

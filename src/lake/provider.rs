@@ -1,17 +1,18 @@
 //! A table of the lake for DataFusion: the log says which files a query must look into, and
 //! DataFusion's own Parquet source reads them.
 
-use std::collections::{BTreeMap, HashSet};
+mod parts;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -28,14 +29,18 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricBuilder;
+use datafusion::physical_plan::union::UnionExec;
 use deltalake::logstore::object_store::ObjectMeta;
 use deltalake::logstore::object_store::path::Path;
 use url::Url;
 
+use self::parts::{Known, Part, Request};
+use super::bounds::FileBounds;
+use super::dates::Dates;
 use super::derived::{Derived, Origin};
-use super::facts::Dates;
-use super::file_stats::{ColumnBounds, FileStats};
+use super::file_stats::FileStats;
 use super::members::{Readers, Wanted};
+use super::parallel;
 use super::shown::Shown;
 use super::table::DataFile;
 use super::tables::Kind;
@@ -61,29 +66,24 @@ pub(crate) struct LakeTable {
     source_schema: TableSchema,
     store_url: ObjectStoreUrl,
     files: Vec<PartitionedFile>,
+    /// The same as the log has them.
+    data_files: Arc<[DataFile]>,
     bounds: Arc<FileBounds>,
-}
-
-/// What the log knows of the files: one array element a file.
-#[derive(Debug)]
-struct FileBounds {
-    columns: BTreeMap<String, ColumnBounds>,
-    rows: Vec<Option<u64>>,
 }
 
 impl LakeTable {
     /// Builds the provider over the files of a snapshot.
-    pub(crate) fn new(kind: Kind, root: &Url, schema: &Schema, files: &[DataFile]) -> Result<Self> {
+    pub(crate) fn new(kind: Kind, root: &Url, schema: &Schema, files: &Arc<[DataFile]>) -> Result<Self> {
         let schema = with_views(schema);
         let is_partition = |field: &&Arc<Field>| kind.partition_columns().contains(&field.name().as_str());
         let (partition, stored): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_partition);
         let partition: Vec<_> = partition.into_iter().cloned().collect();
         let stored: Vec<_> = stored.into_iter().cloned().collect();
-        let stats: Vec<FileStats> =
-            files.iter().map(|file| FileStats::parse(file.stats.as_deref())).collect();
+        let stats = parallel::map(files, files.len(), |file| FileStats::parse(file.stats.as_deref()));
         let table = Path::from_url_path(root.path())?;
-        let partitioned = files.iter().map(|file| partitioned_file(&table, file, &partition));
-        let partitioned = partitioned.collect::<Result<Vec<_>>>()?;
+        let partitioned =
+            parallel::map(files, files.len(), |file| partitioned_file(&table, file, &partition));
+        let partitioned = partitioned.into_iter().collect::<Result<Vec<_>>>()?;
         let bounds = FileBounds::new(kind, &schema, &partition, &partitioned, &stats)?;
         let source_schema =
             TableSchema::builder(Arc::new(Schema::new(stored))).with_table_partition_cols(partition).build();
@@ -96,6 +96,7 @@ impl LakeTable {
             source_schema,
             store_url: store_url(root)?,
             files: partitioned,
+            data_files: files.clone(),
             bounds: Arc::new(bounds),
         })
     }
@@ -115,11 +116,32 @@ impl LakeTable {
 
     /// Whether an expression needs stored columns only.
     fn is_stored(&self, filter: &Expr) -> bool {
-        let stored = |column: &&Column| match self.schema.column_with_name(&column.name) {
-            Some((at, _)) => matches!(self.columns[at], Origin::Stored(_)),
-            None => true,
+        filter.column_refs().iter().all(|column| !self.is_derived_column(column))
+    }
+
+    /// Whether it needs derived columns only, and nothing that is not known before the query runs.
+    fn is_derived(&self, filter: &Expr) -> bool {
+        let columns = filter.column_refs();
+        let unknown = |expr: &Expr| {
+            Ok(matches!(
+                expr,
+                Expr::ScalarSubquery(_)
+                    | Expr::InSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::SetComparison(_)
+                    | Expr::OuterReferenceColumn(..)
+                    | Expr::Placeholder(_)
+            ))
         };
-        filter.column_refs().iter().all(stored)
+        !columns.is_empty()
+            && columns.iter().all(|column| self.is_derived_column(column))
+            && !filter.is_volatile()
+            && !filter.exists(unknown).unwrap_or(true)
+    }
+
+    fn is_derived_column(&self, column: &Column) -> bool {
+        let found = self.schema.column_with_name(&column.name);
+        found.is_some_and(|(at, _)| self.columns[at].is_derived())
     }
 
     /// Which files may hold rows that pass these filters.
@@ -178,11 +200,13 @@ impl TableProvider for LakeTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Files are chosen by what may match; the scan's own row filter decides. Of derived columns no
-        // file knows anything.
+        // Files are chosen by what may match; the scan's own row filter decides. What derived columns must be
+        // leaves whole files out, or is asked of each row.
         let support = |filter: &&Expr| {
             if self.is_stored(filter) {
                 TableProviderFilterPushDown::Inexact
+            } else if self.is_derived(filter) {
+                TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Unsupported
             }
@@ -204,7 +228,9 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filters: Vec<Expr> = filters.iter().filter(|filter| self.is_stored(filter)).cloned().collect();
+        let (derived_filters, filters): (Vec<Expr>, Vec<Expr>) =
+            filters.iter().cloned().partition(|filter| self.is_derived(filter));
+        let filters: Vec<Expr> = filters.into_iter().filter(|filter| self.is_stored(filter)).collect();
         let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
         let keep = self.prune(state, &filters)?;
         let mut chosen: Vec<usize> = (0..self.files.len()).filter(|file| keep[*file]).collect();
@@ -212,30 +238,25 @@ impl TableProvider for LakeTable {
             Some(derived) => derived.replaced().await?,
             None => None,
         };
-        let limit = limit.filter(|_| replaced.is_none());
+        let limit = limit.filter(|_| replaced.is_none() && derived_filters.is_empty());
         if let (Some(limit), true) = (limit, filters.is_empty()) {
             chosen.truncate(self.files_for(&chosen, limit));
         }
-        if chosen.is_empty() {
-            // A scan of no files has no partition, and plans that need exactly one would fail.
-            let schema = Arc::new(self.schema.project(&wanted)?);
-            return Ok(self.shown(MemorySourceConfig::try_new(&[vec![]], schema, None)?, 0));
-        }
         let origins: Vec<Origin> = wanted.iter().map(|column| self.columns[*column]).collect();
-        let is_stored = origins.iter().all(|origin| matches!(origin, Origin::Stored(_)));
-        match &self.derived {
-            Some(derived) if !is_stored || replaced.is_some() => {
-                let dates = self.log_dates(&chosen);
-                let stored = Derived::needed(self.stored(), &origins, replaced.is_some());
-                let source = self.source_over(state, &chosen, &stored, &filters, limit)?;
-                let schema = self.schema.project(&wanted)?;
-                derived.add_to(source, &schema, &origins, replaced, &dates).await
-            }
-            _ => {
-                let stored: Vec<usize> = origins.iter().filter_map(Origin::stored).collect();
-                self.source_over(state, &chosen, &stored, &filters, limit)
-            }
+        let request = Request { state, wanted, origins, filters, derived_filters, limit, replaced };
+        let parts = self.parts(&request, chosen).await?;
+        let mut left_out = self.files.len() - parts.iter().map(|part| part.files.len()).sum::<usize>();
+        let mut plans = Vec::with_capacity(parts.len());
+        for part in &parts {
+            plans.push(self.plan(&request, part, std::mem::take(&mut left_out)).await?);
         }
+        if plans.is_empty() {
+            // A scan of no files has no partition, and plans that need exactly one would fail.
+            let schema = Arc::new(self.schema.project(&request.wanted)?);
+            let empty = MemorySourceConfig::try_new(&[vec![]], schema, None)?;
+            return Ok(self.shown(empty, &Part { files: vec![], known: Known::Nothing }));
+        }
+        UnionExec::try_new(plans)
     }
 }
 
@@ -243,12 +264,12 @@ impl LakeTable {
     /// The scan of some files and stored columns.
     fn source_over(
         &self,
-        state: &dyn Session,
-        chosen: &[usize],
+        request: &Request<'_>,
+        part: &Part,
         columns: &[usize],
-        filters: &[Expr],
-        limit: Option<usize>,
+        left_out: usize,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (state, chosen) = (request.state, &part.files);
         let with_statistics = chosen.len() <= MAX_FILES_WITH_STATISTICS;
         let files = chosen.iter().map(|file| {
             let partitioned = self.files[*file].clone();
@@ -259,28 +280,31 @@ impl LakeTable {
             }
         });
         let groups = FileGroup::new(files.collect()).split_files(state.config().target_partitions());
-        let source = self.source(state, filters)?;
-        MetricBuilder::new(source.metrics()).global_counter("files_total").add(self.files.len());
-        MetricBuilder::new(source.metrics())
-            .global_counter("files_pruned")
-            .add(self.files.len() - chosen.len());
+        let source = self.source(state, &request.filters)?;
+        MetricBuilder::new(source.metrics()).global_counter("files_total").add(chosen.len() + left_out);
+        MetricBuilder::new(source.metrics()).global_counter("files_pruned").add(left_out);
         let config = FileScanConfigBuilder::new(self.store_url.clone(), source)
             .with_file_groups(groups)
             .with_statistics(self.statistics_of(chosen, self.stored()))
             .with_projection_indices(Some(columns.to_vec()))?
-            .with_limit(limit)
+            .with_limit(request.limit)
             .build();
-        Ok(self.shown(config, chosen.len()))
+        Ok(self.shown(config, part))
     }
 
     /// A scan that tells how many files it is of.
-    fn shown(&self, source: impl DataSource, files: usize) -> Arc<dyn ExecutionPlan> {
-        let told = format!("table={}, files={files} of {}", self.name, self.files.len());
+    fn shown(&self, source: impl DataSource, part: &Part) -> Arc<dyn ExecutionPlan> {
+        let mut told = format!("table={}, files={} of {}", self.name, part.files.len(), self.files.len());
+        match part.known {
+            Known::All(verdict) => told = format!("{told}, integrity={}", verdict.state()),
+            Known::Most(verdict) => told = format!("{told}, integrity={} mostly", verdict.state()),
+            Known::Nothing => {}
+        }
         DataSourceExec::from_data_source(Shown::new(Arc::new(source), &told))
     }
 
     /// Between which dates the log files lie that the rows of some files come from.
-    fn log_dates(&self, chosen: &[usize]) -> Dates {
+    pub(crate) fn log_dates(&self, chosen: &[usize]) -> Dates {
         let Some(bounds) = self.bounds.columns.get(LOG_DATE) else { return Dates::all() };
         let (min, max) =
             (bounds.min.as_primitive_opt::<Date32Type>(), bounds.max.as_primitive_opt::<Date32Type>());
@@ -307,98 +331,6 @@ impl LakeTable {
             rows += self.bounds.rows[*file].unwrap_or(0);
         }
         chosen.len()
-    }
-}
-
-impl FileBounds {
-    fn new(
-        kind: Kind,
-        schema: &Schema,
-        partition: &[Arc<Field>],
-        files: &[PartitionedFile],
-        stats: &[FileStats],
-    ) -> Result<Self> {
-        let mut columns = BTreeMap::new();
-        for name in kind.stats_columns() {
-            if let Some(bounds) = ColumnBounds::gather(stats, schema, name) {
-                columns.insert((*name).to_owned(), bounds);
-            }
-        }
-        let rows: Vec<Option<u64>> = stats.iter().map(|stats| stats.num_records).collect();
-        for (index, field) in partition.iter().enumerate() {
-            let values = files.iter().map(|file| file.partition_values[index].clone());
-            let nulls = files
-                .iter()
-                .zip(&rows)
-                .map(|(file, rows)| if file.partition_values[index].is_null() { *rows } else { Some(0) });
-            let null_count: ArrayRef = Arc::new(nulls.collect::<UInt64Array>());
-            if files.is_empty() {
-                continue;
-            }
-            let values = ScalarValue::iter_to_array(values)?;
-            columns
-                .insert(field.name().clone(), ColumnBounds { min: values.clone(), max: values, null_count });
-        }
-        Ok(Self { columns, rows })
-    }
-
-    /// Gives a file its statistics, by which DataFusion orders the files of a top-n query.
-    fn attach(&self, file: usize, partitioned: PartitionedFile, schema: &TableSchema) -> PartitionedFile {
-        if partitioned.partition_values.iter().any(ScalarValue::is_null) {
-            // DataFusion takes it that a partition's value is never null.
-            return partitioned;
-        }
-        let stored = schema.file_schema();
-        let mut statistics = Statistics::new_unknown(stored);
-        let rows = self.rows[file];
-        statistics.num_rows = rows.map_or(Precision::Absent, |rows| Precision::Exact(to_usize(rows)));
-        statistics.total_byte_size = Precision::Inexact(to_usize(partitioned.object_meta.size));
-        for (column, field) in statistics.column_statistics.iter_mut().zip(stored.fields()) {
-            if let Some(bounds) = self.columns.get(field.name()) {
-                *column = bounds.of_file(file, field.data_type());
-            }
-        }
-        partitioned.with_statistics(Arc::new(statistics))
-    }
-}
-
-impl ColumnBounds {
-    /// One file's bounds; text is inexact, since long values are cut.
-    fn of_file(&self, file: usize, data_type: &DataType) -> ColumnStatistics {
-        let value = |values: &ArrayRef| {
-            let value = ScalarValue::try_from_array(values, file).and_then(|value| value.cast_to(data_type));
-            value.ok().filter(|value| !value.is_null()).map_or(Precision::Absent, Precision::Inexact)
-        };
-        let mut statistics = ColumnStatistics::new_unknown();
-        statistics.min_value = value(&self.min);
-        statistics.max_value = value(&self.max);
-        statistics
-    }
-}
-
-impl PruningStatistics for FileBounds {
-    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        Some(self.columns.get(&column.name)?.min.clone())
-    }
-
-    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        Some(self.columns.get(&column.name)?.max.clone())
-    }
-
-    fn num_containers(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        Some(self.columns.get(&column.name)?.null_count.clone())
-    }
-
-    fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.rows.iter().copied().collect::<UInt64Array>()))
-    }
-
-    fn contained(&self, _: &Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
     }
 }
 
@@ -429,6 +361,6 @@ pub(crate) fn store_url(url: &Url) -> Result<ObjectStoreUrl> {
     ObjectStoreUrl::parse(format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()))
 }
 
-fn to_usize(number: u64) -> usize {
+pub(crate) fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

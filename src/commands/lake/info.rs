@@ -82,6 +82,9 @@ fn told(info: &LakeInfo) -> String {
         let _ = write!(told, "\noptimize would join {files} of {} to {}", table.table, thousands(to));
         let _ = write!(told, " ({size}), which leaves {}", thousands(left));
     }
+    let integrity = &info.integrity;
+    let (settled, files) = (thousands(integrity.num_settled), counted(integrity.num_files, "file"));
+    let _ = write!(told, "\nintegrity is settled for {settled} of {files} of events");
     told.push('\n');
     let (old, young) = info.tables.iter().fold(((0, 0), (0, 0)), |(old, young), table| {
         let add = |sum: (u64, u64), unused: crate::lake::Unused| {

@@ -15,6 +15,9 @@ use crate::commands::ingest::thousands;
 /// Files of one day become files of the target size, sorted by time, with statistics and bloom filters like all
 /// others. Others may read and write meanwhile: what they change is left to them. The files that were joined stay
 /// until vacuum deletes them, so that running queries and older versions can be read.
+///
+/// Then it is written down which files hold only events of one integrity, as nearly all do, so that queries
+/// need not judge them again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit code 0 if all that could be joined was, 1 if some files could not be (the log says why).
@@ -50,6 +53,11 @@ impl Args {
             let (old, new) = (bytes(done.removed_bytes), bytes(done.added_bytes));
             let commits = counted(done.commits, "commit");
             let _ = writeln!(told, "{table}: {from} ({old}) joined to {to} ({new}) in {commits}");
+        }
+        if !stop.is_cancelled() {
+            let done = lake.settle(true, stop).await?;
+            let (settled, files) = (thousands(done.num_settled), counted(done.num_files, "file"));
+            let _ = writeln!(told, "events: integrity is settled for {settled} of {files}");
         }
         tell::print(&told)?;
         Ok(match (stop.is_cancelled(), failed) {

@@ -355,7 +355,7 @@ async fn told_to_stop_it_ends_with_what_it_has_joined() {
     assert_eq!(all_rows(&lake).await, before);
 }
 
-fn stored(rows: &RecordBatch) -> RecordBatch {
+pub(super) fn stored(rows: &RecordBatch) -> RecordBatch {
     let date = rows.schema().index_of("event_date").unwrap();
     let stored: Vec<usize> = (0..rows.num_columns()).filter(|column| *column != date).collect();
     rows.project(&stored).unwrap()
