@@ -8,7 +8,11 @@ use std::thread;
 const FEW: usize = 2_000;
 
 /// What `map` makes of each thing, in order; all of it is about so many files.
-pub(crate) fn map<T: Sync, R: Send>(things: &[T], files: usize, map: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn map<'a, T: Sync, R: Send>(
+    things: &'a [T],
+    files: usize,
+    map: impl Fn(&'a T) -> R + Sync,
+) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(files / FEW).min(things.len());
     if threads < 2 {

@@ -6,7 +6,7 @@ mod parts;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{Date32Type, Field, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
