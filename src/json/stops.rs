@@ -1,21 +1,27 @@
-//! Where a string's plain text may end: found for 64 bytes at a time, and each byte is looked at once.
+//! Where a string's plain text may end: found for a kilobyte in one go, and each byte is looked at once.
 
-/// Bytes that are looked at together, one bit of a word each.
+/// Bytes that one word tells of, one bit each.
 const BLOCK: usize = u64::BITS as usize;
 
-/// The quotes, backslashes and control characters of the block that a cursor is in.
+/// Blocks that are looked at in one go: what one of them takes, the processor does while it waits for another.
+const WINDOW: usize = 16;
+
+/// No text has a block there, nor so near before it that the window would show one.
+const NOWHERE: usize = usize::MAX / 2;
+
+/// The quotes, backslashes and control characters around a cursor.
 #[derive(Debug, Clone)]
 pub(super) struct Stops {
-    /// Which block of the text, from 0.
-    block: usize,
-    /// The lowest bit is the block's first byte.
-    bits: u64,
+    /// The first block of the window, counted from the text's beginning.
+    first: usize,
+    /// One word a block; its lowest bit is the block's first byte.
+    window: [u64; WINDOW],
 }
 
 impl Default for Stops {
-    /// Of no block yet.
+    /// A window on nothing yet.
     fn default() -> Self {
-        Stops { block: usize::MAX, bits: 0 }
+        Stops { first: NOWHERE, window: [0; WINDOW] }
     }
 }
 
@@ -23,37 +29,41 @@ impl Stops {
     /// The offset of the first quote, backslash or control character from `at` on, or the text's end.
     #[inline(always)]
     pub(super) fn next(&mut self, bytes: &[u8], at: usize) -> usize {
-        let ahead = self.bits >> (at % BLOCK);
-        if at / BLOCK == self.block && ahead != 0 {
-            return at + ahead.trailing_zeros() as usize;
-        }
-        self.next_behind(bytes, at)
+        let place = (at / BLOCK).wrapping_sub(self.first);
+        let ahead = self.window.get(place).map_or(0, |stops| stops >> (at % BLOCK));
+        if ahead != 0 { at + ahead.trailing_zeros() as usize } else { self.next_behind(bytes, at) }
     }
 
-    /// The same where the next one is in a block behind the present one, or before it.
+    /// The same where the next one is in a block behind, or the window does not show it.
     fn next_behind(&mut self, bytes: &[u8], mut at: usize) -> usize {
         loop {
             let block = at / BLOCK;
-            *self = Stops { block, bits: block_stops(bytes, block) };
-            let ahead = self.bits >> (at % BLOCK);
+            if block.wrapping_sub(self.first) >= WINDOW {
+                self.look(bytes, block);
+            }
+            let ahead = self.window[block - self.first] >> (at % BLOCK);
             if ahead != 0 {
                 return at + ahead.trailing_zeros() as usize;
             }
             at = (block + 1) * BLOCK;
         }
     }
-}
 
-/// The stops of a block. What it lacks at the text's end counts as stops.
-#[inline]
-fn block_stops(bytes: &[u8], block: usize) -> u64 {
-    let rest = bytes.get(block * BLOCK..).unwrap_or_default();
-    if let Some(whole) = rest.first_chunk() {
-        return stops(whole);
+    /// Moves the window to where `block` is its first.
+    #[inline(never)]
+    fn look(&mut self, bytes: &[u8], block: usize) {
+        self.first = block;
+        let (whole, rest) = bytes.get(block * BLOCK..).unwrap_or_default().as_chunks();
+        for (found, block) in self.window.iter_mut().zip(whole) {
+            *found = stops(block);
+        }
+        if let Some(found) = self.window.get_mut(whole.len()) {
+            // What the last block lacks counts as stops.
+            let mut padded = [0; BLOCK];
+            padded[..rest.len()].copy_from_slice(rest);
+            *found = stops(&padded);
+        }
     }
-    let mut padded = [0; BLOCK];
-    padded[..rest.len()].copy_from_slice(rest);
-    stops(&padded)
 }
 
 /// Which bytes are stops. The compiler makes vector instructions of the first loop.
