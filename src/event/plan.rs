@@ -1,5 +1,10 @@
 //! Which value of a record goes where: the schema's table as a tree of numbered slots.
 
+#![expect(
+    clippy::inline_always,
+    reason = "otherwise what a value is goes from one to the next through memory"
+)]
+
 use std::sync::LazyLock;
 
 use super::schema::{Field, Kind, RECORD};

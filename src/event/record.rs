@@ -5,6 +5,11 @@
 //! field, a number where a string is expected, a duplicate key) is noted with its place, so that
 //! the row can keep it.
 
+#![expect(
+    clippy::inline_always,
+    reason = "otherwise what a value is goes from one to the next through memory"
+)]
+
 use super::plan::{LeafKind, Node, Order, PLAN, Shape};
 use crate::json::{Cursor, Invalid, Span, Type, unescape};
 
