@@ -5,7 +5,18 @@
 //! thrown away. `serde_json` serves wherever speed does not matter; a property test holds the two
 //! to the same verdict on every input.
 
+#![expect(
+    clippy::inline_always,
+    reason = "otherwise what a value is goes from one to the next through memory"
+)]
+
+mod name;
+mod stops;
+
 use std::ops::Range;
+
+pub use name::Name;
+use stops::Stops;
 
 /// Nesting that a value may have. Real records go to 12; the limit keeps hostile ones harmless.
 pub const MAX_DEPTH: usize = 512;
@@ -64,43 +75,18 @@ impl Span {
     }
 }
 
-/// A key that is looked for, made ready to be told from others by its first eight bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Name {
-    text: &'static str,
-    /// Its first eight bytes, the first one lowest; zeros where it has fewer.
-    head: u64,
-    /// Which bits of `head` are its own.
-    mask: u64,
-}
-
-impl Name {
-    /// A name without quotes, backslashes or control characters.
-    pub fn new(text: &'static str) -> Self {
-        let (mut head, mut mask) = ([0; 8], [0; 8]);
-        for (place, &byte) in text.as_bytes().iter().take(8).enumerate() {
-            (head[place], mask[place]) = (byte, 0xFF);
-        }
-        Name { text, head: u64::from_le_bytes(head), mask: u64::from_le_bytes(mask) }
-    }
-
-    /// The name.
-    pub fn text(&self) -> &'static str {
-        self.text
-    }
-}
-
 /// A place in a JSON text that moves forward.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
+    stops: Stops,
 }
 
 impl<'a> Cursor<'a> {
     /// Starts at offset `at` of `bytes`.
     pub fn new(bytes: &'a [u8], at: usize) -> Self {
-        Cursor { bytes, at }
+        Cursor { bytes, at, stops: Stops::default() }
     }
 
     /// The offset that it stands at.
@@ -108,9 +94,22 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// Moves to offset `at`.
+    pub fn move_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// The next byte that is not white space, without passing it.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
@@ -145,6 +144,14 @@ impl<'a> Cursor<'a> {
     /// Moves to an object's next key, and stands on its quote. `false` at the closing brace, which is passed.
     #[inline]
     pub fn member(&mut self, first: bool) -> Result<bool, Invalid> {
+        if !first && self.bytes[self.at.min(self.bytes.len())..].starts_with(b",\"") {
+            self.at += 1;
+            return Ok(true);
+        }
+        self.member_or_end(first)
+    }
+
+    fn member_or_end(&mut self, first: bool) -> Result<bool, Invalid> {
         if self.take(b'}') {
             return Ok(false);
         }
@@ -160,7 +167,9 @@ impl<'a> Cursor<'a> {
     /// Passes the key that the cursor stands on, and its colon.
     #[inline]
     pub fn any_key(&mut self) -> Result<Span, Invalid> {
-        let key = self.string()?;
+        let start = self.at;
+        let kind = self.string()?;
+        let key = Span { start, end: self.at, kind };
         self.expect(b':', "expected :")?;
         Ok(key)
     }
@@ -168,24 +177,14 @@ impl<'a> Cursor<'a> {
     /// Whether the key that the cursor stands on is `name`, written without escapes. It passes nothing.
     #[inline]
     pub fn is_at_key(&self, name: &Name) -> bool {
-        let inside = self.at + 1;
-        let end = inside + name.text.len();
-        if let Some(word) = self.bytes.get(inside..).and_then(|rest| rest.first_chunk::<8>())
-            && u64::from_le_bytes(*word) & name.mask != name.head
-        {
-            return false;
-        }
-        self.bytes.get(end) == Some(&b'"') && &self.bytes[inside..end] == name.text.as_bytes()
+        self.bytes.get(self.at + 1..).is_some_and(|rest| name.begins(rest))
     }
 
     /// Passes a key that [`Cursor::is_at_key`] has recognized, and its colon.
     #[inline]
-    pub fn known_key(&mut self, name: &Name) -> Result<Span, Invalid> {
-        let start = self.at;
-        self.at += name.text.len() + 2;
-        let key = Span { start, end: self.at, kind: Type::PlainString };
-        self.expect(b':', "expected :")?;
-        Ok(key)
+    pub fn known_key(&mut self, name: &Name) -> Result<(), Invalid> {
+        self.at += name.text().len() + 2;
+        self.expect(b':', "expected :")
     }
 
     /// Moves to an array's next element. `false` at the closing bracket, which is passed.
@@ -204,26 +203,30 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes one value of any kind.
-    #[inline]
+    #[inline(always)]
     pub fn value(&mut self) -> Result<Span, Invalid> {
+        let next = self.peek();
+        let start = self.at;
+        let kind = if next == Some(b'"') { self.string()? } else { self.no_string()? };
+        Ok(Span { start, end: self.at, kind })
+    }
+
+    fn no_string(&mut self) -> Result<Type, Invalid> {
         match self.peek() {
-            Some(b'"') => self.string(),
             Some(b'{' | b'[') => self.container(),
             Some(_) => self.scalar(),
             None => Err(self.invalid("expected a value")),
         }
     }
 
-    fn scalar(&mut self) -> Result<Span, Invalid> {
-        let start = self.at;
-        let kind = match self.bytes[start] {
-            b't' => self.word(b"true", Type::True)?,
-            b'f' => self.word(b"false", Type::False)?,
-            b'n' => self.word(b"null", Type::Null)?,
-            b'-' | b'0'..=b'9' => self.number()?,
-            _ => return Err(self.invalid("expected a value")),
-        };
-        Ok(Span { start, end: self.at, kind })
+    fn scalar(&mut self) -> Result<Type, Invalid> {
+        match self.bytes[self.at] {
+            b't' => self.word(b"true", Type::True),
+            b'f' => self.word(b"false", Type::False),
+            b'n' => self.word(b"null", Type::Null),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => Err(self.invalid("expected a value")),
+        }
     }
 
     fn word(&mut self, word: &[u8], kind: Type) -> Result<Type, Invalid> {
@@ -264,13 +267,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a string; the cursor stands on its opening quote.
-    #[inline]
-    fn string(&mut self) -> Result<Span, Invalid> {
-        let start = self.at;
-        let mut kind = Type::PlainString;
+    #[inline(always)]
+    fn string(&mut self) -> Result<Type, Invalid> {
+        self.at = self.stops.next(self.bytes, self.at + 1);
+        if self.bytes.get(self.at) != Some(&b'"') {
+            return self.rest_of_string();
+        }
         self.at += 1;
+        Ok(Type::PlainString)
+    }
+
+    /// Passes the rest of a string that has an escape where the cursor stands, or is broken.
+    fn rest_of_string(&mut self) -> Result<Type, Invalid> {
+        let mut kind = Type::PlainString;
         loop {
-            self.at = plain_end(self.bytes, self.at);
             match self.bytes.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -280,9 +290,10 @@ impl<'a> Cursor<'a> {
                 Some(_) => return Err(self.invalid("control character in a string")),
                 None => return Err(self.invalid("string without an end")),
             }
+            self.at = self.stops.next(self.bytes, self.at);
         }
         self.at += 1;
-        Ok(Span { start, end: self.at, kind })
+        Ok(kind)
     }
 
     fn escape(&mut self) -> Result<(), Invalid> {
@@ -301,15 +312,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes an object or array without recursion, so that depth costs no stack.
-    fn container(&mut self) -> Result<Span, Invalid> {
-        let start = self.at;
-        let kind = if self.bytes[start] == b'{' { Type::Object } else { Type::Array };
+    fn container(&mut self) -> Result<Type, Invalid> {
+        let kind = if self.bytes[self.at] == b'{' { Type::Object } else { Type::Array };
         let mut open = Nesting::default();
         open.push(kind == Type::Object);
         self.at += 1;
         let mut first = true;
         while let Some(object) = open.innermost() {
-            let more = if object { self.key(first)?.is_some() } else { self.element(first)? };
+            let more = if object { self.pass_key(first)? } else { self.element(first)? };
             first = false;
             if !more {
                 open.pop();
@@ -323,12 +333,23 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     first = true;
                 }
-                Some(b'"') => drop(self.string()?),
-                Some(_) => drop(self.scalar()?),
+                Some(b'"') => _ = self.string()?,
+                Some(_) => _ = self.scalar()?,
                 None => return Err(self.invalid("expected a value")),
             }
         }
-        Ok(Span { start, end: self.at, kind })
+        Ok(kind)
+    }
+
+    /// Passes an object's next key; `false` at the closing brace, which is passed.
+    #[inline]
+    fn pass_key(&mut self, first: bool) -> Result<bool, Invalid> {
+        let more = self.member(first)?;
+        if more {
+            self.string()?;
+            self.expect(b':', "expected :")?;
+        }
+        Ok(more)
     }
 
     fn invalid(&self, what: &'static str) -> Invalid {
@@ -362,33 +383,6 @@ impl Nesting {
         let top = self.depth.checked_sub(1)?;
         Some(self.bits[top / 64] >> (top % 64) & 1 == 1)
     }
-}
-
-/// The offset of the first quote, backslash or control character from `at` on, or the text's end.
-///
-/// Eight bytes at a time: a byte's high bit is set in `stop` where the byte is one of the three.
-/// Borrows may set further bits above the first true one, never below it.
-#[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let slash = word ^ (ONES * u64::from(b'\\'));
-        let stop = (quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        let stop = stop & HIGH;
-        if stop != 0 {
-            return at + stop.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while bytes.get(at).is_some_and(|&byte| !(byte < 0x20 || byte == b'"' || byte == b'\\')) {
-        at += 1;
-    }
-    at
 }
 
 /// Appends the value of an escaped string's inside to `out`.
@@ -491,12 +485,16 @@ mod tests {
             (r#""requestParameters":{}}"#, Some("requestParameters")),
             (r#""requestParametert":{}}"#, None),
         ];
-        for (text, expected) in texts {
+        let spaced = texts.map(|(text, expected)| (format!("{text}{:40}", ""), expected));
+        let short = texts.map(|(text, expected)| (text.to_owned(), expected));
+        for (text, expected) in spaced.into_iter().chain(short) {
             let mut cursor = Cursor::new(text.as_bytes(), 0);
             let found = names.iter().find(|name| cursor.is_at_key(name));
             assert_eq!(found.map(Name::text), expected, "{text}");
-            if let (Some(name), Ok(scanned)) = (found, cursor.clone().any_key()) {
-                assert_eq!(cursor.known_key(name).unwrap(), scanned);
+            let mut scanned = cursor.clone();
+            if let (Some(name), Ok(_)) = (found, scanned.any_key()) {
+                cursor.known_key(name).unwrap();
+                assert_eq!(cursor.at(), scanned.at());
             }
         }
     }

@@ -1,14 +1,21 @@
 //! Which value of a record goes where: the schema's table as a tree of numbered slots.
 
+#![expect(
+    clippy::inline_always,
+    reason = "otherwise what a value is goes from one to the next through memory"
+)]
+
 use std::sync::LazyLock;
 
 use super::schema::{Field, Kind, RECORD};
-use crate::json::{Cursor, Invalid, Name, Span, Type, unescape};
+use crate::json::{Cursor, Invalid, Name, Type, unescape};
 
 /// How the members of an object fill the slots of a [`Row`].
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) members: Vec<Member>,
+    /// Where its part of an [`Order`] begins.
+    order: usize,
 }
 
 #[derive(Debug)]
@@ -44,6 +51,8 @@ pub(super) struct Plan {
     pub(super) structs: usize,
     pub(super) lists: usize,
     pub(super) maps: usize,
+    /// Length of an [`Order`].
+    order: usize,
     /// The slot of `eventTime`.
     pub(super) event_time: usize,
     /// The slot of `eventVersion`.
@@ -54,11 +63,12 @@ pub(super) struct Plan {
 
 pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     let mut plan = Plan {
-        root: Node { members: Vec::new() },
+        root: Node { members: Vec::new(), order: 0 },
         leaves: 0,
         structs: 0,
         lists: 0,
         maps: 0,
+        order: 0,
         event_time: 0,
         event_version: 0,
         event_id: 0,
@@ -79,7 +89,14 @@ impl Plan {
     fn node(&mut self, fields: &'static [Field]) -> Node {
         let members =
             fields.iter().map(|field| Member { name: Name::new(field.name), shape: self.shape(&field.kind) });
-        Node { members: members.collect() }
+        let members = members.collect();
+        self.numbered(members)
+    }
+
+    fn numbered(&mut self, members: Vec<Member>) -> Node {
+        let order = self.order;
+        self.order += members.len() + 1;
+        Node { members, order }
     }
 
     fn shape(&mut self, kind: &'static Kind) -> Shape {
@@ -96,7 +113,7 @@ impl Plan {
                     name: Name::new(field.name),
                     shape: Shape::Leaf { slot, kind: LeafKind::Text },
                 };
-                let node = Node { members: fields.iter().enumerate().map(leaf).collect() };
+                let node = self.numbered(fields.iter().enumerate().map(leaf).collect());
                 Shape::List { slot: next(&mut self.lists), node }
             }
             Kind::Map => Shape::Map { slot: next(&mut self.maps) },
@@ -113,24 +130,55 @@ fn next(counter: &mut usize) -> usize {
     *counter - 1
 }
 
+/// Which member of an object has stood behind which: the next record is likely to have the same order.
+///
+/// Each node has a part of its own, with one place for each member and one for the beginning.
+#[derive(Debug)]
+pub(super) struct Order(Vec<usize>);
+
+impl Order {
+    /// Expects nothing yet.
+    pub(super) fn new() -> Self {
+        Order(vec![0; PLAN.order])
+    }
+}
+
 impl Node {
-    /// Passes the key that the cursor stands on; says which member it names, if it is spelled as that is.
+    /// What is the last member before the first.
+    pub(super) fn beginning(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Passes the key that the cursor stands on if a member has just that name, and says which. Otherwise it
+    /// passes nothing.
     ///
-    /// `guess` is tried first, and then those behind it, as records keep their order of fields.
-    #[inline]
-    pub(super) fn key(
+    /// `last` is the member before it, and becomes this one.
+    #[inline(always)]
+    pub(super) fn known_key(
         &self,
         cursor: &mut Cursor,
-        guess: &mut usize,
-    ) -> Result<(Span, Option<usize>), Invalid> {
-        let (before, behind) = self.members.split_at((*guess).min(self.members.len()));
-        let is_there = |member: &Member| cursor.is_at_key(&member.name);
-        let found = behind.iter().position(is_there).map(|place| place + before.len());
-        let Some(index) = found.or_else(|| before.iter().position(is_there)) else {
-            return Ok((cursor.any_key()?, None));
-        };
-        *guess = index + 1;
-        Ok((cursor.known_key(&self.members[index].name)?, Some(index)))
+        order: &mut Order,
+        last: &mut usize,
+    ) -> Result<Option<usize>, Invalid> {
+        let expected = &mut order.0[self.order + *last];
+        if !cursor.is_at_key(&self.members[*expected].name) {
+            let Some(found) = self.find(cursor) else { return Ok(None) };
+            *expected = found;
+        }
+        *last = *expected;
+        cursor.known_key(&self.members[*last].name)?;
+        Ok(Some(*last))
+    }
+
+    fn find(&self, cursor: &Cursor) -> Option<usize> {
+        self.members.iter().position(|member| cursor.is_at_key(&member.name))
+    }
+
+    /// Passes any key; says which member it names in another spelling.
+    #[cold]
+    pub(super) fn other_key(&self, cursor: &mut Cursor, bytes: &[u8]) -> Result<Option<usize>, Invalid> {
+        let key = cursor.any_key()?;
+        Ok(self.find_in_other_case(&bytes[key.inner()], key.kind))
     }
 
     /// The member whose name differs from `key` in upper and lower case only, or in its escapes.

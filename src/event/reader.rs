@@ -292,15 +292,15 @@ impl Reader<'_, '_> {
     fn goes_on_at(&mut self, at: usize) -> bool {
         let mut cursor = Cursor::new(self.bytes, at);
         if cursor.take(b',') {
-            return self.record_at(cursor);
+            return self.record_at(&mut cursor);
         }
         cursor.take(b']') && cursor.take(b'}') && matches!(cursor.peek(), None | Some(b'{' | b'['))
     }
 
     /// Whether a whole record is at the cursor, and what may follow one.
-    fn record_at(&mut self, mut cursor: Cursor) -> bool {
+    fn record_at(&mut self, cursor: &mut Cursor) -> bool {
         let start = cursor.at();
-        let parsed = self.row.parse(&mut cursor, self.bytes);
+        let parsed = self.row.parse(cursor, self.bytes);
         let end = parsed.as_ref().map_or_else(|error| error.at, |()| cursor.at());
         self.recovery = self.recovery.saturating_sub(end - start);
         parsed.is_ok() && self.row.looks_like_a_record() && self.separator_at(cursor.at())
@@ -309,11 +309,13 @@ impl Reader<'_, '_> {
     /// The comma before the next whole record that begins between `from` and `limit`.
     fn next_record(&mut self, from: usize, limit: usize) -> Option<usize> {
         let mut at = from;
+        // One cursor for all attempts: what it has seen of the text it need not look at again.
+        let mut cursor = Cursor::new(self.bytes, at);
         while let Some(comma) = self.bytes[at..limit].iter().position(|&byte| byte == b',').map(|p| p + at) {
             self.recovery = self.recovery.checked_sub(comma + 1 - at)?;
             at = comma + 1;
-            let mut cursor = Cursor::new(self.bytes, at);
-            if cursor.peek() == Some(b'{') && self.record_at(cursor) {
+            cursor.move_to(at);
+            if cursor.peek() == Some(b'{') && self.record_at(&mut cursor) {
                 return Some(comma);
             }
         }

@@ -5,7 +5,12 @@
 //! field, a number where a string is expected, a duplicate key) is noted with its place, so that
 //! the row can keep it.
 
-use super::plan::{LeafKind, Node, PLAN, Shape};
+#![expect(
+    clippy::inline_always,
+    reason = "otherwise what a value is goes from one to the next through memory"
+)]
+
+use super::plan::{LeafKind, Node, Order, PLAN, Shape};
 use crate::json::{Cursor, Invalid, Span, Type, unescape};
 
 /// Where a scalar's text stands in the file, and how to read it.
@@ -60,9 +65,12 @@ impl Oddities {
 /// A top-level member as it stands in the record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw {
-    pub(super) key: Span,
-    pub(super) value: Span,
+    pub(super) key: Place,
+    pub(super) value: Place,
 }
+
+/// Offsets of the first byte, quotes included, and of the one behind the last.
+type Place = (usize, usize);
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -110,6 +118,7 @@ pub(super) struct Row {
     seen: Vec<Option<Seen>>,
     unknown: Vec<Raw>,
     duplicates: Vec<Raw>,
+    order: Order,
 }
 
 impl Row {
@@ -125,6 +134,7 @@ impl Row {
             seen: vec![None; plan.root.members.len()],
             unknown: Vec::new(),
             duplicates: Vec::new(),
+            order: Order::new(),
         }
     }
 
@@ -132,10 +142,10 @@ impl Row {
     pub(super) fn parse(&mut self, cursor: &mut Cursor, bytes: &[u8]) -> Result<(), Invalid> {
         self.clear();
         cursor.expect(b'{', "expected a record")?;
-        let (mut first, mut guess) = (true, 0);
+        let (mut first, mut last) = (true, PLAN.root.beginning());
         while cursor.member(first)? {
             first = false;
-            self.member(cursor, bytes, &mut guess)?;
+            self.member(cursor, bytes, &mut last)?;
         }
         Ok(())
     }
@@ -164,17 +174,22 @@ impl Row {
         self.oddities = Oddities::default();
     }
 
-    fn member(&mut self, cursor: &mut Cursor, bytes: &[u8], guess: &mut usize) -> Result<(), Invalid> {
+    #[inline]
+    fn member(&mut self, cursor: &mut Cursor, bytes: &[u8], last: &mut usize) -> Result<(), Invalid> {
         let root = &PLAN.root;
-        let (key, found) = root.key(cursor, guess)?;
-        if let Some(index) = found {
+        let start = cursor.at();
+        if let Some(index) = root.known_key(cursor, &mut self.order, last)? {
+            let key = (start, start + root.members[index].name.text().len() + 2);
             return self.known(cursor, bytes, key, index, true);
         }
+        let key = cursor.any_key()?;
         match root.find_in_other_case(&bytes[key.inner()], key.kind) {
-            Some(index) if self.seen[index].is_none() => self.known(cursor, bytes, key, index, false),
+            Some(index) if self.seen[index].is_none() => {
+                self.known(cursor, bytes, (key.start, key.end), index, false)
+            }
             twin => {
                 let value = cursor.value()?;
-                self.unknown.push(Raw { key, value });
+                self.unknown.push(Raw { key: (key.start, key.end), value: (value.start, value.end) });
                 if let Some(seen) = twin.and_then(|index| self.seen[index].as_mut()) {
                     seen.keep();
                 }
@@ -183,11 +198,12 @@ impl Row {
         }
     }
 
+    #[inline(always)]
     fn known(
         &mut self,
         cursor: &mut Cursor,
         bytes: &[u8],
-        key: Span,
+        key: Place,
         index: usize,
         canonical: bool,
     ) -> Result<(), Invalid> {
@@ -198,8 +214,11 @@ impl Row {
             self.set_aside(earlier);
         }
         self.oddities.other_case += u64::from(!canonical);
-        let (value, fidelity) = self.field(cursor, bytes, shape)?;
-        let mut seen = Seen { raw: Raw { key, value }, fidelity, canonical };
+        cursor.peek();
+        let value = cursor.at();
+        let fidelity = self.field(cursor, bytes, shape)?;
+        let raw = Raw { key, value: (value, cursor.at()) };
+        let mut seen = Seen { raw, fidelity, canonical };
         if earlier.is_some_and(|earlier| !earlier.canonical) {
             seen.keep();
         }
@@ -229,35 +248,30 @@ impl Row {
         }
     }
 
-    #[inline]
-    fn field(
-        &mut self,
-        cursor: &mut Cursor,
-        bytes: &[u8],
-        shape: &Shape,
-    ) -> Result<(Span, Fidelity), Invalid> {
-        let next = cursor.peek();
-        let start = cursor.at();
-        let fidelity = match (shape, next) {
+    /// Passes a member's value.
+    #[inline(always)]
+    fn field(&mut self, cursor: &mut Cursor, bytes: &[u8], shape: &Shape) -> Result<Fidelity, Invalid> {
+        let Shape::Leaf { slot, kind } = shape else { return self.typed(cursor, bytes, shape) };
+        let span = cursor.value()?;
+        let (leaf, fidelity) = self.leaf(span, *kind, bytes);
+        self.leaves[*slot] = leaf;
+        self.filled.push(*slot);
+        Ok(fidelity)
+    }
+
+    fn typed(&mut self, cursor: &mut Cursor, bytes: &[u8], shape: &Shape) -> Result<Fidelity, Invalid> {
+        match (shape, cursor.peek()) {
             (Shape::Struct { slot, node }, Some(b'{')) => {
                 self.present[*slot] = true;
-                self.members(cursor, bytes, node)?
+                self.members(cursor, bytes, node)
             }
-            (Shape::List { slot, node }, Some(b'[')) => self.list(cursor, bytes, *slot, node)?,
-            (Shape::Map { slot }, Some(b'{')) => self.map(cursor, bytes, *slot)?,
-            (Shape::Leaf { slot, kind }, _) => {
-                let span = cursor.value()?;
-                let (leaf, fidelity) = self.leaf(span, *kind, bytes);
-                self.leaves[*slot] = leaf;
-                self.filled.push(*slot);
-                return Ok((span, fidelity));
-            }
+            (Shape::List { slot, node }, Some(b'[')) => self.list(cursor, bytes, *slot, node),
+            (Shape::Map { slot }, Some(b'{')) => self.map(cursor, bytes, *slot),
             _ => {
                 let span = cursor.value()?;
-                return Ok((span, self.untyped(span)));
+                Ok(self.untyped(span))
             }
-        };
-        Ok((Span { start, end: cursor.at(), kind: Type::Object }, fidelity))
+        }
     }
 
     /// A value that is no object, or no array, where one is expected.
@@ -272,25 +286,25 @@ impl Row {
     /// The members of a typed object. Lossy if any of them is not exact: then all of it is kept.
     fn members(&mut self, cursor: &mut Cursor, bytes: &[u8], node: &Node) -> Result<Fidelity, Invalid> {
         cursor.expect(b'{', "expected an object")?;
-        let (mut first, mut guess, mut exact) = (true, 0, true);
+        let (mut first, mut last, mut exact) = (true, node.beginning(), true);
         let mut seen = 0u64;
         while cursor.member(first)? {
             first = false;
-            let (key, found) = node.key(cursor, &mut guess)?;
-            let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
-            let Some(index) = found.or_else(other) else {
+            let found = node.known_key(cursor, &mut self.order, &mut last)?;
+            let other = if found.is_none() { node.other_key(cursor, bytes)? } else { None };
+            let Some(index) = found.or(other) else {
                 cursor.value()?;
                 exact = false;
                 continue;
             };
-            self.oddities.other_case += u64::from(found.is_none());
+            self.oddities.other_case += u64::from(other.is_some());
             if seen >> index & 1 == 1 {
                 self.oddities.duplicate_key += 1;
                 self.clear_shape(&node.members[index].shape);
                 exact = false;
             }
             seen |= 1 << index;
-            let (_, fidelity) = self.field(cursor, bytes, &node.members[index].shape)?;
+            let fidelity = self.field(cursor, bytes, &node.members[index].shape)?;
             exact &= fidelity == Fidelity::Exact && found.is_some();
         }
         Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
@@ -344,17 +358,17 @@ impl Row {
         leaves: &mut [Leaf],
     ) -> Result<bool, Invalid> {
         cursor.expect(b'{', "expected an object")?;
-        let (mut first, mut guess, mut exact) = (true, 0, true);
+        let (mut first, mut last, mut exact) = (true, node.beginning(), true);
         while cursor.member(first)? {
             first = false;
-            let (key, found) = node.key(cursor, &mut guess)?;
+            let found = node.known_key(cursor, &mut self.order, &mut last)?;
+            let other = if found.is_none() { node.other_key(cursor, bytes)? } else { None };
             let span = cursor.value()?;
-            let other = || node.find_in_other_case(&bytes[key.inner()], key.kind);
-            let Some(index) = found.or_else(other) else {
+            let Some(index) = found.or(other) else {
                 exact = false;
                 continue;
             };
-            self.oddities.other_case += u64::from(found.is_none());
+            self.oddities.other_case += u64::from(other.is_some());
             let twice = leaves[index] != Leaf::Absent;
             self.oddities.duplicate_key += u64::from(twice);
             let (leaf, fidelity) = self.leaf(span, LeafKind::Text, bytes);
@@ -388,7 +402,7 @@ impl Row {
         Ok(if exact { Fidelity::Exact } else { Fidelity::Lossy })
     }
 
-    #[inline]
+    #[inline(always)]
     fn leaf(&mut self, span: Span, kind: LeafKind, bytes: &[u8]) -> (Leaf, Fidelity) {
         let raw = Leaf::Plain(span.start, span.end);
         match (kind, span.kind) {
@@ -462,9 +476,9 @@ impl Row {
 pub(super) const DUPLICATES: &str = "$duplicates";
 
 fn write_raw(raw: &Raw, text: &str, base: usize, out: &mut String) {
-    out.push_str(&text[raw.key.start - base..raw.key.end - base]);
+    out.push_str(&text[raw.key.0 - base..raw.key.1 - base]);
     out.push(':');
-    out.push_str(&text[raw.value.start - base..raw.value.end - base]);
+    out.push_str(&text[raw.value.0 - base..raw.value.1 - base]);
 }
 
 impl List {

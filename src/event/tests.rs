@@ -124,6 +124,23 @@ fn a_replaced_struct_leaves_nothing_behind() {
 }
 
 #[test]
+fn fields_may_stand_in_another_order_in_each_record() {
+    let fields = [
+        r#""eventVersion":"1.08""#,
+        r#""eventID":"1""#,
+        r#""userIdentity":{"type":"Root","arn":"a"}"#,
+        r#""userIdentity":{"arn":"a","type":"Root"}"#,
+        r#""eventTime":"2026-01-05T08:10:00Z""#,
+    ];
+    let orders = [[0, 1, 2, 4], [4, 3, 1, 0], [0, 1, 2, 4], [0, 4, 1, 2]];
+    let records = orders.map(|order| format!("{{{}}}", order.map(|field| fields[field]).join(",")));
+    let (_, batch) = read(&format!("{{\"Records\":[{}]}}", records.join(",")));
+    for row in 0..orders.len() {
+        assert_eq!(rebuilt(&batch, row), serde_json::from_str::<Value>(&records[0]).unwrap());
+    }
+}
+
+#[test]
 fn fields_of_the_future_are_kept_whole() {
     let (_, batch) = record(r#"{"eventVersion":"2.0","quantumDetails":{"a":[1.50,{"b":null}]},"n":null}"#);
     assert_eq!(cell(&batch, "unmapped").unwrap(), r#"{"quantumDetails":{"a":[1.50,{"b":null}]},"n":null}"#);

@@ -36,7 +36,8 @@ pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 pub(crate) const GATHER_ROWS: usize = 8 * 1024;
 
 /// Columns whose values are scattered over all times, so that only a bloom filter tells where they
-/// are not. The writer folds each filter down to what its row group needs.
+/// are not. The writer begins with a filter for as many values as a row group has rows, and folds it down to
+/// what there are.
 const BLOOM_COLUMNS: [&str; 3] = ["eventid", "useridentity.accesskeyid", "sourceipaddress"];
 
 /// Columns in which (nearly) every value is new, so that a dictionary only costs time.
@@ -234,7 +235,7 @@ fn event_properties(
         builder = builder.set_column_dictionary_enabled(name.into(), false);
     }
     for name in BLOOM_COLUMNS {
-        builder = builder.set_column_bloom_filter_enabled(path(name), true);
+        builder = builder.set_column_bloom_filter_max_ndv(path(name), ROW_GROUP_ROWS as u64);
     }
     // Sorted numbers: their differences are nearly nothing.
     builder = builder
