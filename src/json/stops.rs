@@ -66,6 +66,9 @@ impl Stops {
     }
 }
 
+/// A word's product with it has the lowest bits of the word's eight bytes side by side in its highest byte.
+const GATHER: u64 = 0x0102_0408_1020_4080;
+
 /// Which bytes are stops. The compiler makes vector instructions of the first loop.
 #[inline]
 fn stops(block: &[u8; BLOCK]) -> u64 {
@@ -73,8 +76,6 @@ fn stops(block: &[u8; BLOCK]) -> u64 {
     for (found, &byte) in found.iter_mut().zip(block) {
         *found = u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
     }
-    // The product has the lowest bits of the eight bytes side by side in its highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
     let (words, _) = found.as_chunks();
     let bits = |word: &[u8; 8]| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56;
     words.iter().rev().fold(0, |all, word| all << 8 | bits(word))
