@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,11 +46,17 @@ def run(command, text="", **environment):
     """Runs a command: what it printed, and the CPU and wall-clock seconds of its process, start included."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRAILQ_")} | environment
     started = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdin.write(text)
-    process.stdin.close()
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(map(str, command))}")
-    return printed, {"cpu": usage.ru_utime + usage.ru_stime, "wall": time.perf_counter() - started}
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [str(part) for part in command], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        process.stdin.write(text)
+        process.stdin.close()
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if status:
+            errors.seek(0)
+            sys.exit(f"failed: {' '.join(map(str, command))}\n{errors.read()}")
+    return printed, {"cpu": usage.ru_utime + usage.ru_stime, "wall": wall}

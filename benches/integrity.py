@@ -16,10 +16,10 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import common
+
 BUCKET = "s3://example-books-cloudtrail"
 
 # What `trailq generate` makes: about so many log files, of about 330 events and of about 20.
@@ -67,7 +67,7 @@ QUERIES = {
 
 def main():
     args = arguments()
-    trailq = args.trailq or build()
+    trailq = args.trailq or common.build()
     print(f"{platform.platform()}, {os.cpu_count()} cores, {args.repeat} runs of each, median")
     if args.lake:
         return measure(args, trailq, args.lake)
@@ -101,7 +101,6 @@ def measure(args, trailq, lake):
 
 
 def arguments():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the lake to make [1000000]")
     parser.add_argument("--lake", help="a lake to use instead")
@@ -109,13 +108,8 @@ def arguments():
     parser.add_argument("--not-optimized", action="store_true", help="leave the lake as it was ingested")
     parser.add_argument("--repeat", type=int, default=7, help="runs of each form of each query [7]")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="for the logs and the lake")
+    parser.add_argument("--work", type=Path, default=common.WORK, help="for the logs and the lake")
     return parser.parse_args()
-
-
-def build():
-    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "trailq"
 
 
 def made(trailq, events, shape, work, small):
@@ -132,18 +126,8 @@ def made(trailq, events, shape, work, small):
 
 def ask(trailq, lake, sql):
     """CPU and wall-clock time in milliseconds, and the answer."""
-    read, write = os.pipe()
-    started = time.perf_counter()
-    process = subprocess.Popen([trailq, "sql", "--lake", lake, "--format", "csv", sql], stdout=write, stderr=subprocess.DEVNULL)
-    os.close(write)
-    with os.fdopen(read) as output:
-        answer = output.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        sys.exit(f"exit code {process.returncode}: {sql}")
-    return ((usage.ru_utime + usage.ru_stime) * 1000, wall * 1000), answer
+    answer, took = common.run([trailq, "sql", "--lake", lake, "--format", "csv", sql])
+    return (took["cpu"] * 1000, took["wall"] * 1000), answer
 
 
 if __name__ == "__main__":
