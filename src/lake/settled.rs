@@ -90,7 +90,7 @@ impl Entry {
 
 /// The summary as it is written: files with the same to say together.
 #[derive(Debug, Deserialize, Serialize)]
-struct Written {
+struct Content {
     version: u32,
     written_at: DateTime<Utc>,
     written_by: String,
@@ -153,7 +153,7 @@ impl Summary {
         Holding { summary: self, facts, now, known: HashMap::new() }
     }
 
-    fn written(&self, written_by: String) -> Written {
+    fn written(&self, written_by: String) -> Content {
         let mut groups: BTreeMap<(Option<&Common>, Basis, Fingerprint), Vec<String>> = BTreeMap::new();
         for (path, entry) in &self.entries {
             groups.entry((entry.common(), entry.basis, entry.facts)).or_default().push(path.clone());
@@ -172,7 +172,7 @@ impl Summary {
                 }
             };
         let groups = groups.into_iter().map(group).collect();
-        Written { version: VERSION, written_at: Utc::now(), written_by, groups }
+        Content { version: VERSION, written_at: Utc::now(), written_by, groups }
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
@@ -180,7 +180,7 @@ impl Summary {
         if version != VERSION {
             bail!("it is of version {version}, and this trailq knows {VERSION}");
         }
-        let written: Written = serde_json::from_slice(bytes)?;
+        let written: Content = serde_json::from_slice(bytes)?;
         let mut entries = HashMap::new();
         for group in written.groups {
             let entry = group.entry()?;

@@ -146,10 +146,11 @@ impl Numbers {
 
     /// The number for each text of a column.
     fn of_column(&self, texts: &StringViewArray) -> Result<Int32Array> {
-        let mut seen = [None; 1 << 10];
+        let mut seen = vec![None; 1 << 10];
         let mut numbers = Vec::with_capacity(texts.len());
         for (row, view) in texts.views().iter().enumerate() {
-            let place = &mut seen[slot(*view) % seen.len()];
+            let place = slot(*view) % seen.len();
+            let place = &mut seen[place];
             let number = match *place {
                 Some((known, number)) if known == *view => number,
                 _ if texts.is_null(row) => 0,
