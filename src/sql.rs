@@ -36,10 +36,12 @@ mod members;
 pub mod named;
 mod nearest;
 mod numbered;
+mod one_value;
 mod operators;
 mod parameters;
 mod place;
 mod prune;
+mod sample;
 mod session;
 mod show;
 pub mod sources;
@@ -111,7 +113,7 @@ fn state() -> datafusion::common::Result<SessionState> {
     let mut builder = SessionStateBuilder::new()
         .with_config(config())
         .with_default_features()
-        .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner)])
+        .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner), Arc::new(sample::SamplePlanner)])
         .with_query_planner(Arc::new(distinct::Planner))
         .with_optimizer_rules(given::rules())
         .with_physical_optimizer_rules(joins::rules())

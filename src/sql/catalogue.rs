@@ -15,6 +15,9 @@ use tokio::sync::Mutex;
 
 const FOLDER: &str = "catalogue";
 
+/// The folder of what was inserted into tables: `parts/<table>/<file>`.
+const PARTS: &str = "parts";
+
 /// Something that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -22,8 +25,8 @@ pub(super) enum Entry {
     View(String),
     /// Another name of `cloudtrail_logs`.
     Synonym,
-    /// A table made by a query: where its Parquet file is in the store.
-    Table(Path),
+    /// A table made by queries: where its Parquet files are in the store, that of CREATE TABLE first.
+    Table(Vec<Path>),
 }
 
 /// The names of a lake.
@@ -99,6 +102,15 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Adds a file to a table.
+    pub(super) async fn add_part(&self, name: &str, part: Path) -> Result<Vec<Path>> {
+        let Some(Entry::Table(mut files)) = self.get(name).await? else { return Ok(vec![part]) };
+        files.push(part);
+        let entry = Entry::Table(files.clone());
+        self.entries.lock().await.get_or_insert_default().insert(name.to_owned(), entry);
+        Ok(files)
+    }
+
     /// Takes a name away.
     pub(super) async fn remove(&self, name: &str) -> Result<()> {
         let Some(entry) = self.get(name).await? else { return Ok(()) };
@@ -121,25 +133,53 @@ impl Catalogue {
             .as_ref()
             .map(|place| place.folder.clone().join("tables").join(PathPart::from(format!("{name}.parquet"))))
     }
+
+    /// Where further rows of a table are to be. Each INSERT has a file of its own, so that no two get into each
+    /// other's way and all of its rows are there at once.
+    pub(super) fn part_path(&self, name: &str) -> Option<Path> {
+        let file = format!("{}.parquet", uuid::Uuid::new_v4());
+        self.place.as_ref().map(|place| place.parts(name).join(file))
+    }
 }
 
 impl Place {
+    /// The folder of the rows that were inserted into a table.
+    fn parts(&self, name: &str) -> Path {
+        self.folder.clone().join(PARTS).join(PathPart::from(name.to_owned()))
+    }
+
     fn object(&self, name: &str, entry: &Entry) -> Path {
         match entry {
             Entry::View(_) => self.folder.clone().join("views").join(PathPart::from(format!("{name}.sql"))),
             Entry::Synonym => self.folder.clone().join("names").join(PathPart::from(name.to_owned())),
-            Entry::Table(path) => path.clone(),
+            Entry::Table(files) => {
+                let path = self.folder.clone().join("tables").join(PathPart::from(format!("{name}.parquet")));
+                files.first().cloned().unwrap_or(path)
+            }
         }
     }
 
+    /// A table goes before its further rows do: those without a table are of none.
     async fn remove(&self, name: &str, entry: &Entry) -> Result<()> {
         self.store.delete(&self.object(name, entry)).await?;
+        if matches!(entry, Entry::Table(_)) {
+            self.remove_parts(name).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_parts(&self, name: &str) -> Result<()> {
+        let parts: Vec<_> = self.store.list(Some(&self.parts(name))).try_collect().await?;
+        for part in parts {
+            self.store.delete(&part.location).await?;
+        }
         Ok(())
     }
 
     async fn read(&self) -> Result<BTreeMap<String, Entry>> {
         let objects: Vec<_> = self.store.list(Some(&self.folder)).try_collect().await?;
         let mut entries = BTreeMap::new();
+        let mut inserted: BTreeMap<String, Vec<Path>> = BTreeMap::new();
         for object in objects {
             let parts: Vec<String> = object
                 .location
@@ -148,17 +188,29 @@ impl Place {
                 .flatten()
                 .map(|part| decoded(&part))
                 .collect();
-            let [kind, file] = parts.as_slice() else { continue };
+            let [kind, file] = parts.as_slice() else {
+                if let [kind, table, _] = parts.as_slice()
+                    && kind == PARTS
+                {
+                    inserted.entry(table.clone()).or_default().push(object.location);
+                }
+                continue;
+            };
             let entry = match (kind.as_str(), file.rsplit_once('.')) {
                 ("names", _) => (file.clone(), Entry::Synonym),
                 ("views", Some((name, "sql"))) => {
                     let bytes = self.store.get(&object.location).await?.bytes().await?;
                     (name.to_owned(), Entry::View(String::from_utf8_lossy(&bytes).into_owned()))
                 }
-                ("tables", Some((name, "parquet"))) => (name.to_owned(), Entry::Table(object.location)),
+                ("tables", Some((name, "parquet"))) => (name.to_owned(), Entry::Table(vec![object.location])),
                 _ => continue,
             };
             entries.insert(entry.0, entry.1);
+        }
+        for (table, parts) in inserted {
+            if let Some(Entry::Table(files)) = entries.get_mut(&table) {
+                files.extend(parts);
+            }
         }
         Ok(entries)
     }

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 use super::error::SqlError;
 use super::nearest::nearest;
 use super::place::Place;
-use super::syntax::word;
+use super::syntax::{expect_word, word};
 
 /// A name as it stands in the text: its parts in lower case, and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +70,12 @@ pub(super) enum Command {
         properties: Properties,
         query: Box<Query>,
     },
+    InsertInto {
+        name: Name,
+        /// The columns that get values, if not all do in their order.
+        columns: Option<Vec<String>>,
+        query: Box<Query>,
+    },
     DropTable {
         name: Name,
         if_exists: bool,
@@ -112,6 +118,7 @@ const FIRST_WORDS: &[&str] = &[
     "DESC",
     "CREATE",
     "DROP",
+    "INSERT",
     "PREPARE",
     "EXECUTE",
     "DEALLOCATE",
@@ -136,6 +143,7 @@ pub(super) fn parse(parser: &mut Parser, text: &str) -> Result<Command, SqlError
             "SHOW" => show(parser),
             "CREATE" => create(parser),
             "DROP" => drop(parser),
+            "INSERT" => insert(parser),
             "PREPARE" => return prepare(parser, text),
             "EXECUTE" => execute(parser),
             "DEALLOCATE" => deallocate(parser),
@@ -165,10 +173,6 @@ fn misspelt(word: &str, token: &TokenWithSpan, text: &str) -> SqlError {
     let message = format!("SYNTAX_ERROR: expected a statement, found '{word}'");
     SqlError::at(message, Place::of_span(text, token.span))
         .suggest(&nearest(&word.to_uppercase(), FIRST_WORDS.iter().copied()))
-}
-
-fn expect_word(parser: &mut Parser, wanted: &str) -> Result<(), ParserError> {
-    if word(parser, wanted) { Ok(()) } else { parser.expected_ref(wanted, parser.peek_token_ref()) }
 }
 
 fn if_exists(parser: &mut Parser) -> Result<bool, ParserError> {
@@ -322,6 +326,27 @@ fn create(parser: &mut Parser) -> Result<Command, ParserError> {
         return Ok(skip(parser, "any database name means the lake"));
     }
     parser.expected_ref("VIEW, TABLE or EXTERNAL TABLE", parser.peek_token_ref())
+}
+
+/// `INSERT INTO t [(a, b)] query`.
+fn insert(parser: &mut Parser) -> Result<Command, ParserError> {
+    parser.advance_token();
+    expect_word(parser, "into")?;
+    let name = name(parser)?;
+    let is_query = |token: &Token| match token {
+        Token::Word(word) => {
+            matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE)
+        }
+        other => *other == Token::LParen,
+    };
+    let mut columns = None;
+    if parser.peek_token_ref().token == Token::LParen && !is_query(&parser.peek_nth_token_ref(1).token) {
+        parser.expect_token(&Token::LParen)?;
+        let idents = parser.parse_comma_separated(Parser::parse_identifier)?;
+        parser.expect_token(&Token::RParen)?;
+        columns = Some(idents.into_iter().map(|ident| ident.value.to_lowercase()).collect());
+    }
+    Ok(Command::InsertInto { name, columns, query: parser.parse_query()? })
 }
 
 fn drop(parser: &mut Parser) -> Result<Command, ParserError> {

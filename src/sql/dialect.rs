@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Word};
 use super::syntax::{call, text};
 
 mod json;
+mod json_build;
 
 /// What `CAST` and `TRY_CAST` become: functions of a value and the text of a type.
 pub(super) const CAST: &str = "$cast";
@@ -116,6 +117,9 @@ impl Dialect for Athena {
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         if let Some(function) = json::function(parser) {
             return Some(json::parse(parser, function));
+        }
+        if let Some(function) = json_build::function(parser) {
+            return Some(json_build::parse(parser, function));
         }
         let token = parser.peek_token_ref();
         let Token::Word(word) = &token.token else { return None };

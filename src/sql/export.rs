@@ -4,6 +4,7 @@ use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::object_store::path::Path;
@@ -49,29 +50,56 @@ pub(super) async fn create_table(
     let elsewhere = properties.iter().any(|(name, _)| name == "external_location" || name == "format");
     let remark = if elsewhere { " (as Parquet, in the lake; UNLOAD writes elsewhere)" } else { "" };
     let (Some(store), Some(path)) = (catalogue.store(), catalogue.table_path(name)) else {
-        let schema = answer.schema.clone();
+        let schema = Arc::new(nullable(&answer.schema));
         let rows: Vec<_> = answer.batches.try_collect().await?;
         let number: usize = rows.iter().map(arrow::array::RecordBatch::num_rows).sum();
         let table = Arc::new(MemTable::try_new(schema, vec![rows])?);
-        catalogue.put(name, Entry::Table(Path::default())).await?;
+        catalogue.put(name, Entry::Table(Vec::new())).await?;
         return Ok((
             table,
             format!("table {name} has {number} rows, until the end: only a lake keeps tables"),
         ));
     };
     let rows = write(answer, Format::Parquet, store.clone(), &path).await?;
-    catalogue.put(name, Entry::Table(path.clone())).await?;
-    Ok((table(context, catalogue, &path).await?, format!("table {name} has {rows} rows{remark}")))
+    let files = vec![path];
+    catalogue.put(name, Entry::Table(files.clone())).await?;
+    Ok((table(context, catalogue, &files).await?, format!("table {name} has {rows} rows{remark}")))
 }
 
-/// The table whose file is at `path`.
+/// Adds the rows of an answer, which has the columns of the table, to a table in the lake.
+pub(super) async fn append(
+    context: &SessionContext,
+    catalogue: &Catalogue,
+    name: &str,
+    answer: Answer,
+) -> Result<(Arc<dyn TableProvider>, usize)> {
+    let (Some(store), Some(path)) = (catalogue.store(), catalogue.part_path(name)) else {
+        bail!("there is no lake that it could be in")
+    };
+    let rows = write(answer, Format::Parquet, store.clone(), &path).await?;
+    let files = catalogue.add_part(name, path).await?;
+    Ok((table(context, catalogue, &files).await?, rows))
+}
+
+/// The table whose files these are.
 pub(super) async fn table(
     context: &SessionContext,
     catalogue: &Catalogue,
-    path: &Path,
+    files: &[Path],
 ) -> Result<Arc<dyn TableProvider>> {
-    let Some(address) = catalogue.address(path) else { bail!("there is no lake that it could be in") };
-    Ok(context.read_parquet(address, ParquetReadOptions::default()).await?.into_view())
+    let addresses: Option<Vec<String>> = files.iter().map(|file| catalogue.address(file)).collect();
+    let Some(addresses) = addresses.filter(|addresses| !addresses.is_empty()) else {
+        bail!("there is no lake that it could be in")
+    };
+    let first = context.read_parquet(addresses[0].as_str(), ParquetReadOptions::default()).await?;
+    let schema = nullable(first.schema().as_arrow());
+    Ok(context.read_parquet(addresses, ParquetReadOptions::default().schema(&schema)).await?.into_view())
+}
+
+/// The columns as those of a table, which takes NULL in each, whatever the first rows had.
+fn nullable(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 fn format(properties: &Properties) -> Result<Format> {

@@ -29,6 +29,9 @@ use super::{CLOUDTRAIL_LOGS, SessionOptions, Tables};
 /// The schema whose tables are `cloudtrail_logs` with dates in other forms.
 pub(super) const FACES: &str = "$faces";
 
+/// The partition that is the day of a month in most definitions, and a whole date in some.
+const DAY: &str = "day";
+
 /// Turns pruning off: `benches/pruning.py` sets it to measure what pruning saves.
 const NO_PRUNING: &str = "TRAILQ_BENCH_NO_PRUNING";
 
@@ -153,7 +156,10 @@ impl Dates {
         let Some(name) = date_column(column) else { return };
         let mut forms = Forms(None);
         for expr in with {
-            let _ = Visit::visit(expr, &mut forms);
+            // Some call a whole date `day`. Of others, a part of a date may be computed from a whole one.
+            if name != DAY || is_written(expr) {
+                let _ = Visit::visit(expr, &mut forms);
+            }
         }
         if let Some(form) = forms.0 {
             self.forms.entry(name).or_insert(form);
@@ -194,7 +200,19 @@ fn date_column(expr: &Expr) -> Option<String> {
         }
         _ => return None,
     };
-    Some(ident.value.to_lowercase()).filter(|name| is_date(name))
+    Some(ident.value.to_lowercase()).filter(|name| is_date(name) || name == DAY)
+}
+
+/// Whether an expression is a text, or a date made one: `'2026/01/05'`, `date_format(current_date, '%Y/%m/%d')`.
+fn is_written(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            name == "date_format" || name == "format_datetime"
+        }
+        _ => false,
+    }
 }
 
 fn arguments(function: &Function) -> Vec<&Expr> {

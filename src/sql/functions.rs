@@ -45,6 +45,9 @@ mod text;
 mod times;
 pub(super) mod types;
 
+pub(super) use aggregates::single;
+pub(super) use lambdas::REPLACE_BY;
+
 /// Adds the functions to a session.
 pub(super) fn register(state: &mut SessionState) -> Result<()> {
     let scalar: [fn() -> Vec<ScalarUDF>; 11] = [
@@ -88,6 +91,15 @@ pub(super) fn scaled_interval(interval: Expr, number: Expr, whole: bool, divided
     let scale = times::scalar().into_iter().find(|function| function.name() == name);
     match scale {
         Some(scale) => scale.call(vec![interval, number]),
+        None => interval,
+    }
+}
+
+/// A number by which an interval compares with others.
+pub(super) fn interval_order(interval: Expr) -> Expr {
+    let order = times::scalar().into_iter().find(|function| function.name() == times::ORDER);
+    match order {
+        Some(order) => order.call(vec![interval]),
         None => interval,
     }
 }

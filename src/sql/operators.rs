@@ -8,7 +8,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, cast, lit, try_cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::functions::{integer_operation, scaled_interval};
+use super::functions::{integer_operation, interval_order, scaled_interval};
 use super::types::type_name;
 
 /// Plans operators by the types that they are applied to.
@@ -28,6 +28,14 @@ impl ExprPlanner for Operators {
             op if is_comparison(op) => {
                 (expr.left, expr.right) = comparable((expr.left, &left), (expr.right, &right), &expr.op)?;
                 Ok(PlannerResult::Original(expr))
+            }
+            BinaryOperator::Minus if left == DataType::Date32 && right == DataType::Date32 => {
+                // Days as an interval, not as a number.
+                let midnight =
+                    |date: Expr| Box::new(cast(date, DataType::Timestamp(TimeUnit::Millisecond, None)));
+                let (left, right) = (midnight(expr.left), midnight(expr.right));
+                let span = BinaryExpr::new(left, Operator::Minus, right);
+                Ok(PlannerResult::Planned(Expr::BinaryExpr(span)))
             }
             BinaryOperator::Multiply if is_interval(&left) && right.is_numeric() => {
                 Ok(PlannerResult::Planned(scaled_interval(expr.left, expr.right, right.is_integer(), false)))
@@ -135,6 +143,9 @@ fn comparable(left: Side<'_>, right: Side<'_>, op: &BinaryOperator) -> Result<(E
         let right = as_type(right, left_type, op)?;
         return Ok((left.0, right));
     }
+    if is_interval(left_type) && is_interval(right_type) {
+        return Ok((interval_order(left.0), interval_order(right.0)));
+    }
     let nested = |data_type: &DataType| data_type.is_nested();
     let null = |data_type: &DataType| data_type.is_null();
     if nested(left_type) != nested(right_type) && !null(left_type) && !null(right_type) {
@@ -163,7 +174,7 @@ fn part_of_date(column: &Expr, number: &Expr) -> Option<Expr> {
 fn as_type((text, text_type): Side<'_>, other: &DataType, op: &BinaryOperator) -> Result<Expr> {
     let literal = matches!(&text, Expr::Literal(..));
     match other {
-        DataType::Null | DataType::LargeUtf8 => Ok(text),
+        DataType::Null => Ok(text),
         DataType::Boolean if literal => Ok(cast(text, DataType::Boolean)),
         DataType::Timestamp(_, zone) => {
             let data_type = DataType::Timestamp(TimeUnit::Millisecond, zone.clone());

@@ -12,6 +12,7 @@ pub(super) fn bind(command: &mut Command, values: &[Expr]) -> Result<(), String>
         Command::Query(query)
         | Command::Explain { query, .. }
         | Command::CreateTableAs { query, .. }
+        | Command::InsertInto { query, .. }
         | Command::Unload { query, .. } => query,
         _ if values.is_empty() => return Ok(()),
         _ => return Err(wrong_number(0, values.len())),

@@ -25,12 +25,13 @@ use super::faces::Faces;
 use super::lake_view::{self, CLOUDTRAIL_LAKE};
 use super::show::{self, Kind};
 use super::{
-    Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, parameters, sources, state, types, unnest,
-    view,
+    Answer, CLOUDTRAIL_LOGS, Script, Statement, Tables, TimeRange, one_value, parameters, sources, state,
+    types, unnest, view,
 };
 
 mod defined;
 mod described;
+mod insert;
 
 /// What a session shows of its tables, and under which names.
 #[derive(Clone, Debug, Default)]
@@ -100,16 +101,20 @@ impl Session {
         };
         let mut names = Names::default();
         faces.register(&context)?;
+        let stars = [(CLOUDTRAIL_LOGS, view::star()), (CLOUDTRAIL_LAKE, lake_view::star())];
         for (name, table) in faces.tables(tables)? {
-            names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
+            let columns: Vec<String> =
+                table.schema().fields().iter().map(|field| field.name().clone()).collect();
+            if let Some((_, star)) = stars.iter().find(|(face, _)| *face == name) {
+                let hidden = columns.iter().filter(|column| !star.contains(column)).cloned();
+                names.hidden.insert(name.clone(), hidden.collect());
+            }
+            names.columns.extend(columns);
             names.tables.insert(name.clone());
             context.register_table(TableReference::bare(name), table)?;
         }
         names.lake_face = Some(CLOUDTRAIL_LAKE.to_owned());
-        names.stars = BTreeMap::from([
-            (CLOUDTRAIL_LOGS.to_owned(), view::star()),
-            (CLOUDTRAIL_LAKE.to_owned(), lake_view::star()),
-        ]);
+        names.stars = stars.into_iter().map(|(face, star)| (face.to_owned(), star)).collect();
         names.aggregates = context.state().aggregate_functions().keys().cloned().collect();
         let last_part = |name: &String| name.to_lowercase().rsplit('.').next().unwrap_or_default().to_owned();
         for name in &options.table_names {
@@ -239,6 +244,9 @@ impl Session {
             Command::CreateTableAs { name, if_not_exists, properties, query } => {
                 self.create_table_as(name, *if_not_exists, properties, query, run).await
             }
+            Command::InsertInto { name, columns, query } => {
+                self.insert_into(name, columns.as_deref(), query, run).await
+            }
             Command::Unload { query, to, properties, span } => {
                 let answer = self.query(query, run).await?;
                 super::export::unload(answer, to, properties)
@@ -285,6 +293,8 @@ impl Session {
         let mut names = lock(&self.names).clone();
         if let Some(face) = Faces::of(&query) {
             names.stars.insert(face.clone(), view::star());
+            let hidden = names.hidden.get(CLOUDTRAIL_LOGS).cloned().unwrap_or_default();
+            names.hidden.insert(face.clone(), hidden);
             names.faces.insert(CLOUDTRAIL_LOGS.to_owned(), face);
         }
         let headings = adapt::adapt(&mut query, &names, run.text)?;
@@ -292,7 +302,7 @@ impl Session {
         let explain = |error: DataFusionError| SqlError::explain(&error, run.text, Some(&state));
         let statement = SqlStatement::Statement(Box::new(Sql::Query(Box::new(query))));
         let plan = state.statement_to_plan(statement).await.map_err(explain)?;
-        let plan = unnest::expand(plan).map_err(explain)?;
+        let plan = unnest::expand(plan, &state).and_then(one_value::aggregated).map_err(explain)?;
         // The second lock on the door: nothing but queries gets as far as here.
         let read_only =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);

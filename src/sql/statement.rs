@@ -1,10 +1,9 @@
 //! A script: one text with any number of statements, all of them checked before the first one runs.
 
-use datafusion::sql::sqlparser::ast::{Query, Visit, Visitor};
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
-use super::adapt::named_relations;
+use super::adapt::free_relations;
 use super::command::{self, Command};
 use super::dialect::Athena;
 use super::error::{MATCH_RECOGNIZE, SqlError};
@@ -79,7 +78,7 @@ impl Statement {
     pub fn reads_tables(&self) -> bool {
         match &self.command {
             Command::Query(query) | Command::Explain { query, .. } | Command::Unload { query, .. } => {
-                !named_relations(query).is_subset(&defined(query))
+                !free_relations(query).is_empty()
             }
             Command::ShowFunctions { .. } | Command::ShowDatabases | Command::NotNeeded(_) => false,
             _ => true,
@@ -90,23 +89,6 @@ impl Statement {
     pub fn is_explain(&self) -> bool {
         matches!(self.command, Command::Explain { .. } | Command::ShowCreate(_))
     }
-}
-
-/// The names that a query defines for itself.
-fn defined(query: &Query) -> std::collections::BTreeSet<String> {
-    #[derive(Default)]
-    struct Ctes(std::collections::BTreeSet<String>);
-    impl Visitor for Ctes {
-        type Break = ();
-        fn pre_visit_query(&mut self, query: &Query) -> std::ops::ControlFlow<()> {
-            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
-            self.0.extend(ctes.map(|cte| cte.alias.name.value.to_lowercase()));
-            std::ops::ControlFlow::Continue(())
-        }
-    }
-    let mut ctes = Ctes::default();
-    let _ = Visit::visit(query, &mut ctes);
-    ctes.0
 }
 
 /// The span of the last token before `index` that is neither blank nor a comment.
@@ -187,6 +169,7 @@ mod tests {
         let reads = |text: &str| Script::parse(text).unwrap().statements()[0].reads_tables();
         assert!(!reads("SELECT 1"));
         assert!(!reads("WITH a AS (SELECT 1 AS x) SELECT x FROM a"));
+        assert!(reads("WITH a AS (SELECT x FROM a) SELECT x FROM a"));
         assert!(reads("SELECT (SELECT count(*) FROM cloudtrail_logs)"));
         assert!(!reads("EXPLAIN SELECT 1") && reads("EXPLAIN SELECT 1 FROM events"));
         assert!(reads("SHOW TABLES"));

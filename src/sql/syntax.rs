@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
     ObjectNamePart, Value,
 };
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 /// The call of a function. `span` is where errors about it point.
@@ -44,4 +44,12 @@ pub(super) fn word(parser: &mut Parser, wanted: &str) -> bool {
         parser.advance_token();
     }
     found
+}
+
+/// Takes a word, which has to come next. An error names it as the grammar does, in capitals.
+pub(super) fn expect_word(parser: &mut Parser, wanted: &str) -> Result<(), ParserError> {
+    if word(parser, wanted) {
+        return Ok(());
+    }
+    parser.expected_ref(&wanted.to_uppercase(), parser.peek_token_ref())
 }

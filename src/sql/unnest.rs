@@ -14,6 +14,7 @@ use datafusion::common::{
     Column, DFSchema, DFSchemaRef, JoinType, NullHandling, Result, ScalarValue, TableReference,
     UnnestOptions, internal_err, plan_err,
 };
+use datafusion::execution::SessionState;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions::expr_fn::{get_field, greatest};
 use datafusion::functions_nested::expr_fn::{array_length, gen_series, map_entries};
@@ -26,7 +27,10 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::{TableAlias, TableFactor};
 
+mod by_key;
 mod lateral;
+mod per_row;
+mod subquery;
 
 /// Plans UNNEST in FROM.
 #[derive(Debug)]
@@ -54,7 +58,8 @@ impl RelationPlanner for UnnestPlanner {
 }
 
 /// Puts what can be run in the place of every call in `plan`.
-pub(super) fn expand(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(super) fn expand(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
+    let plan = subquery::replace(plan, state)?;
     let mut number = 0;
     let mut expand = |node: LogicalPlan| {
         let mut columns = |left, call: &Call, join| {

@@ -231,8 +231,13 @@ fn order_by_alias(expr: &mut Expr, selected: &BTreeMap<String, (Expr, String)>, 
         }
     }
     fn replace(expr: &mut Expr, selected: &BTreeMap<String, (Expr, String)>) {
-        // A name that stands alone is looked up among the aliases anyway.
         if matches!(expr, Expr::Value(_)) {
+            return;
+        }
+        // A name is that of a column of the answer first, though another column may be made of an input of that name.
+        if let Expr::Identifier(name) = expr
+            && selected.values().any(|(_, alias)| *alias == name.value)
+        {
             return;
         }
         if let Some((same, alias)) = selected.get(&expr.to_string())

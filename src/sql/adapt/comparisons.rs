@@ -1,11 +1,13 @@
 //! LIKE, BETWEEN and IN, where DataFusion reads them otherwise.
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, SelectItem, SetExpr, TableFactor, TableWithJoins, UnaryOperator, Value,
-    ValueWithSpan,
+    BinaryOperator, CaseWhen, Expr, Query, SelectItem, SetExpr, Spanned, TableFactor, TableWithJoins,
+    UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::expressions::{ROW, all_arguments, function_name};
 use crate::sql::syntax::{call, text};
 
 /// LIKE without an escape character unless ESCAPE names one; DataFusion's is always the backslash.
@@ -76,7 +78,63 @@ pub(super) fn between(expr: &Expr, negated: bool, low: Expr, high: Expr) -> Expr
 pub(super) fn is_in(expr: Box<Expr>, subquery: Box<Query>, negated: bool) -> Expr {
     match values(&subquery) {
         Some(list) => Expr::InList { expr, list, negated },
-        None => Expr::InSubquery { expr, subquery, negated },
+        None => in_subquery(*expr, subquery, negated),
+    }
+}
+
+/// `(a, b) IN (SELECT x, y …)`: a row of columns is one value. One that has a NULL in it equals none.
+fn in_subquery(expr: Expr, mut subquery: Box<Query>, negated: bool) -> Expr {
+    let members = match &expr {
+        Expr::Nested(inner) => members(inner),
+        other => members(other),
+    };
+    let expr = match members {
+        Some(members) if members.len() > 1 && select_rows(&mut subquery.body, members.len()) => row(members),
+        _ => expr,
+    };
+    Expr::InSubquery { expr: Box::new(expr), subquery, negated }
+}
+
+/// The members of a row that is written out.
+fn members(expr: &Expr) -> Option<Vec<Expr>> {
+    let Expr::Function(function) = expr else { return None };
+    (function_name(function) == ROW).then(|| all_arguments(function))
+}
+
+/// Makes of the columns that a query selects one; false if it has others than these.
+fn select_rows(body: &mut SetExpr, number: usize) -> bool {
+    match body {
+        SetExpr::Query(query) => select_rows(&mut query.body, number),
+        SetExpr::SetOperation { left, right, .. } => select_rows(left, number) && select_rows(right, number),
+        SetExpr::Select(select) => {
+            let value = |item: &SelectItem| match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+                _ => None,
+            };
+            let values: Option<Vec<Expr>> = select.projection.iter().map(value).collect();
+            let Some(values) = values.filter(|values| values.len() == number) else { return false };
+            select.projection = vec![SelectItem::UnnamedExpr(row(values))];
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A row, or NULL if one of its members is.
+fn row(members: Vec<Expr>) -> Expr {
+    let span = members.first().map_or_else(Span::empty, Spanned::span);
+    let mut token = AttachedToken::empty();
+    token.0.span = span;
+    let null = || Expr::Value(Value::Null.with_span(span));
+    let missing = members
+        .iter()
+        .map(|member| CaseWhen { condition: Expr::IsNull(Box::new(member.clone())), result: null() });
+    Expr::Case {
+        case_token: token.clone(),
+        end_token: token,
+        operand: None,
+        conditions: missing.collect(),
+        else_result: Some(Box::new(call(ROW, members, span))),
     }
 }
 

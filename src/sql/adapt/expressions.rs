@@ -13,9 +13,14 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::Names;
 use super::comparisons::{between, is_in, like};
+use super::{groups, intervals, teradata};
 use crate::sql::dialect::{CAST, TRY_CAST};
 use crate::sql::error::SqlError;
+use crate::sql::functions::REPLACE_BY;
 use crate::sql::syntax::{call, ident, text};
+
+/// What makes a row of values.
+pub(super) const ROW: &str = "$row";
 
 /// Rewrites every expression in `query`.
 pub(super) fn rewrite(query: &mut Query, names: &Names, source: &str) -> Result<(), SqlError> {
@@ -51,6 +56,7 @@ impl VisitorMut for Rewriter<'_> {
             );
             return self.fail(&message, selection.span());
         }
+        groups::flatten(&mut select.group_by);
         ControlFlow::Continue(())
     }
 
@@ -176,6 +182,7 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
             let function = if matches!(kind, K::TryCast | K::SafeCast) { TRY_CAST } else { CAST };
             call(function, vec![*expr, text(&data_type.to_string(), span)], span)
         }
+        Expr::Interval(interval) => intervals::written_out(interval, span)?,
         Expr::AtTimeZone { timestamp, time_zone } => call("at_timezone", vec![*timestamp, *time_zone], span),
         Expr::Extract { field, expr, .. } => call(&extracted(&field), vec![*expr], span),
         Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
@@ -213,7 +220,8 @@ fn rewrite_one(expr: Expr, span: Span) -> Result<Expr, String> {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } if !is_number(&expr) => {
             call("$negate", vec![*expr], span)
         }
-        Expr::Struct { values, fields } if fields.is_empty() => call("$row", values, span),
+        Expr::Tuple(members) if members.len() > 1 => call(ROW, members, span),
+        Expr::Struct { values, fields } if fields.is_empty() => call(ROW, values, span),
         other => other,
     })
 }
@@ -259,8 +267,19 @@ fn rewrite_function(mut function: Function, span: Span) -> Result<Expr, String> 
                 return Ok(text(&name, span));
             }
         }
+        "normalize" => name_of_form(&mut function),
+        "to_char" | "to_timestamp" | "to_date" => {
+            if let [value, pattern] = all_arguments(&function).as_slice()
+                && let Some(written) = teradata::written(&name, value, pattern, span)
+            {
+                return written;
+            }
+        }
+        "regexp_replace" if matches!(all_arguments(&function).get(2), Some(Expr::Lambda(_))) => {
+            rename(&mut function, REPLACE_BY);
+        }
         "map" => rename(&mut function, "$map"),
-        "row" => rename(&mut function, "$row"),
+        "row" => rename(&mut function, ROW),
         "current_timestamp" | "current_time" | "current_date" | "localtimestamp" | "localtime" => {
             // A precision changes nothing: times have milliseconds.
             return Ok(call(&name, Vec::new(), span));
@@ -279,6 +298,16 @@ fn rewrite_function(mut function: Function, span: Span) -> Result<Expr, String> 
         _ => {}
     }
     Ok(Expr::Function(function))
+}
+
+/// The form in `normalize(text, NFD)` is a word of the grammar, and a text here.
+fn name_of_form(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(form))) = list.args.get_mut(1)
+        && let Expr::Identifier(ident) = form
+    {
+        *form = text(&ident.value, ident.span);
+    }
 }
 
 /// The type of what is written out, which is narrower in Trino than here: `1` is an integer, `'abc'` a
@@ -315,7 +344,7 @@ fn arguments<const N: usize>(function: &Function, message: &str) -> Result<[Expr
     all_arguments(function).try_into().map_err(|_| format!("FUNCTION_NOT_FOUND: {message}"))
 }
 
-fn all_arguments(function: &Function) -> Vec<Expr> {
+pub(super) fn all_arguments(function: &Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Vec::new() };
     let value = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),

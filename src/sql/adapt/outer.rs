@@ -3,20 +3,46 @@
 //! The planner finds a column of an outer query by its name, but not a member of one. There a path becomes
 //! the column with the members taken out of it one by one.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Query, TableFactor, Visit, VisitMut, Visitor, VisitorMut};
 
 use super::Names;
 use super::expressions::field;
 
 /// Takes paths apart wherever an outer query may be meant.
 pub(super) fn split_paths(query: &mut Query, names: &Names) {
-    let _ = VisitMut::visit(query, &mut Splitter { names, depth: 0 });
+    let mut given = Given::default();
+    let _ = Visit::visit(query, &mut given);
+    let _ = VisitMut::visit(query, &mut Splitter { names, given, depth: 0 });
+}
+
+/// The names that a query gives to relations, and those of `AS t(a, b)` to columns.
+#[derive(Default)]
+struct Given {
+    relations: BTreeSet<String>,
+    columns: BTreeSet<String>,
+}
+
+impl Visitor for Given {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Table { alias: Some(alias), .. } = factor
+        {
+            self.relations.insert(alias.name.value.clone());
+            self.columns.extend(alias.columns.iter().map(|column| column.name.value.clone()));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 struct Splitter<'a> {
     names: &'a Names,
+    given: Given,
     /// How many subqueries and calls of UNNEST there are around the expression.
     depth: usize,
 }
@@ -55,10 +81,11 @@ fn is_subquery(expr: &Expr) -> bool {
 impl Splitter<'_> {
     fn split(&self, expr: &mut Expr) {
         let Expr::CompoundIdentifier(idents) = expr else { return };
-        let Some(column) = idents.iter().take(2).position(|ident| self.names.columns.contains(&ident.value))
-        else {
-            return;
+        let is_column = |name: &String| {
+            self.names.columns.contains(name)
+                || (self.given.columns.contains(name) && !self.given.relations.contains(name))
         };
+        let Some(column) = idents.iter().take(2).position(|ident| is_column(&ident.value)) else { return };
         let members = idents.split_off(column + 1);
         let mut rest = std::mem::replace(expr, Expr::Tuple(Vec::new()));
         if let Expr::CompoundIdentifier(idents) = &mut rest

@@ -43,7 +43,7 @@ pub(in crate::sql) fn named_relations(query: &Query) -> BTreeSet<String> {
 pub(super) fn resolve(query: &mut Query, names: &Names, text: &str) -> Result<(), SqlError> {
     let mut used = Used::default();
     let _ = Visit::visit(query, &mut used);
-    let mut resolver = Resolver { names, text, used };
+    let mut resolver = Resolver { names, text, used, depth: 0 };
     match VisitMut::visit(query, &mut resolver) {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(()),
@@ -56,6 +56,10 @@ struct Used {
     ctes: BTreeSet<String>,
     /// The relations that are written with a database before them, all parts of each.
     qualified: Vec<Vec<String>>,
+    /// All names in expressions.
+    named: BTreeSet<String>,
+    /// The names that the query itself gives to columns.
+    given: BTreeSet<String>,
 }
 
 impl Visitor for Used {
@@ -63,7 +67,53 @@ impl Visitor for Used {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
+        for cte in ctes {
+            self.ctes.insert(cte.alias.name.value.clone());
+            self.give(&cte.alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let star = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)));
+        for item in &select.projection {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => {
+                    self.given.insert(alias.value.clone());
+                }
+                // Beside the star already.
+                SelectItem::UnnamedExpr(Expr::Identifier(ident)) if star => {
+                    self.given.insert(ident.value.clone());
+                }
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(idents)) if star => {
+                    self.given.extend(idents.last().map(|ident| ident.value.clone()));
+                }
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::UNNEST { alias: Some(alias), .. }
+        | TableFactor::Table { alias: Some(alias), .. } = factor
+        {
+            self.give(alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Identifier(ident) => {
+                self.named.insert(ident.value.clone());
+            }
+            Expr::CompoundIdentifier(idents) => {
+                self.named.extend(idents.iter().take(2).map(|ident| ident.value.clone()));
+            }
+            _ => {}
+        }
         ControlFlow::Continue(())
     }
 
@@ -76,10 +126,18 @@ impl Visitor for Used {
     }
 }
 
+impl Used {
+    fn give(&mut self, alias: &TableAlias) {
+        self.given.extend(alias.columns.iter().map(|column| column.name.value.clone()));
+    }
+}
+
 struct Resolver<'a> {
     names: &'a Names,
     text: &'a str,
     used: Used,
+    /// How many queries there are around, with the main one.
+    depth: usize,
 }
 
 impl Resolver<'_> {
@@ -145,14 +203,17 @@ impl Resolver<'_> {
 impl VisitorMut for Resolver<'_> {
     type Break = Box<SqlError>;
 
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        // The planner would take no notice of it.
-        if let TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } =
-            factor
-        {
-            let message = "NOT_SUPPORTED: TABLESAMPLE is not supported; WHERE rand() < 0.1 takes a tenth";
-            return ControlFlow::Break(Box::new(SqlError::spanned(message, factor.span(), self.text)));
-        }
         if let TableFactor::Table { name, alias, args: None, .. } = factor
             && let Err(error) = self.replace(name, alias)
         {
@@ -261,7 +322,16 @@ impl Resolver<'_> {
                 Expr::Identifier(ident(column, span))
             })
         };
-        columns.iter().map(column).collect()
+        let named = self.named_further(relation.table.as_deref());
+        columns.iter().chain(named).map(column).collect()
+    }
+
+    /// The hidden columns that `*` in a subquery shows all the same: those that the query names further out, as if
+    /// of a table that is partitioned by them.
+    fn named_further(&self, table: Option<&str>) -> impl Iterator<Item = &String> {
+        let hidden = table.and_then(|table| self.names.hidden.get(table)).filter(|_| self.depth > 1);
+        let is_meant = |name: &&String| self.used.named.contains(*name) && !self.used.given.contains(*name);
+        hidden.into_iter().flatten().filter(is_meant)
     }
 
     fn from(&self, factor: &TableFactor) -> From {
@@ -334,6 +404,6 @@ fn has_common_columns(select: &Select) -> bool {
     select.from.iter().flat_map(|from| &from.joins).any(|join| constraint(&join.join_operator))
 }
 
-fn parts(name: &ObjectName) -> Vec<String> {
+pub(super) fn parts(name: &ObjectName) -> Vec<String> {
     name.0.iter().filter_map(|part| part.as_ident().map(|ident| ident.value.clone())).collect()
 }

@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use super::CAST;
-use crate::sql::syntax::{call, text, word};
+use crate::sql::syntax::{call, expect_word, text, word};
 
 /// The functions, as the grammar has them and as they are called here.
 const FUNCTIONS: [(&str, &str); 3] =
@@ -87,12 +87,12 @@ fn clauses(parser: &mut Parser) -> Result<Clauses, ParserError> {
             format_json(parser);
         } else if word(parser, "without") {
             word(parser, "array");
-            expect(parser, "wrapper")?;
+            expect_word(parser, "wrapper")?;
         } else if word(parser, "with") {
             let conditional = word(parser, "conditional");
             word(parser, "unconditional");
             word(parser, "array");
-            expect(parser, "wrapper")?;
+            expect_word(parser, "wrapper")?;
             clauses.wrapper = Some(if conditional { "conditional" } else { "with" });
         } else if word(parser, "keep") {
             quotes(parser)?;
@@ -100,11 +100,11 @@ fn clauses(parser: &mut Parser) -> Result<Clauses, ParserError> {
             quotes(parser)?;
             clauses.omit_quotes = true;
         } else if let Some(otherwise) = otherwise(parser)? {
-            expect(parser, "on")?;
+            expect_word(parser, "on")?;
             if word(parser, "empty") {
                 clauses.on_empty = Some(otherwise);
             } else {
-                expect(parser, "error")?;
+                expect_word(parser, "error")?;
                 clauses.on_error = Some(otherwise);
             }
         } else {
@@ -127,25 +127,19 @@ fn otherwise(parser: &mut Parser) -> Result<Option<Otherwise>, ParserError> {
 }
 
 fn quotes(parser: &mut Parser) -> Result<(), ParserError> {
-    expect(parser, "quotes")?;
+    expect_word(parser, "quotes")?;
     if word(parser, "on") {
-        expect(parser, "scalar")?;
-        expect(parser, "string")?;
+        expect_word(parser, "scalar")?;
+        expect_word(parser, "string")?;
     }
     Ok(())
 }
 
-/// `FORMAT JSON`, which is what it is anyway.
-fn format_json(parser: &mut Parser) {
-    if word(parser, "format") {
+/// `FORMAT JSON`, which most of these are anyway; whether it stands there.
+pub(super) fn format_json(parser: &mut Parser) -> bool {
+    let format = word(parser, "format");
+    if format {
         word(parser, "json");
     }
-}
-
-fn expect(parser: &mut Parser, wanted: &str) -> Result<(), ParserError> {
-    if word(parser, wanted) {
-        Ok(())
-    } else {
-        parser.expected_ref(&wanted.to_uppercase(), parser.peek_token_ref())
-    }
+    format
 }

@@ -363,6 +363,7 @@ fn class_of(message: &str) -> Option<&'static str> {
         ("No function matches the given name", "FUNCTION_NOT_FOUND"),
         ("Duplicate", "DUPLICATE_NAMED_QUERY"),
         ("DDL not supported", "NOT_SUPPORTED"),
+        ("Scalar subquery returned more than one row", "SUBQUERY_MULTIPLE_ROWS"),
     ];
     classes.into_iter().find(|(part, _)| message.contains(part)).map(|(_, class)| class)
 }

@@ -33,12 +33,14 @@ mod mapped;
 mod moments;
 mod ordered;
 mod percentile;
+mod single;
 mod sliding;
 mod sum;
 #[cfg(test)]
 mod tests;
 mod windows;
 
+pub(in crate::sql) use single::single;
 pub(super) use windows::window;
 
 /// The functions of these files.

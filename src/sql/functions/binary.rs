@@ -21,6 +21,8 @@ use super::args::{Texts, bytes, column, rows};
 use super::function::function;
 use super::types::unexpected;
 
+mod codes;
+
 /// Java's decoder asks for no padding.
 const PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -28,9 +30,10 @@ const PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PADDING);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, PADDING);
 
-/// The functions of this file.
+/// The functions of this file and of the one below it.
 pub(super) fn scalar() -> Vec<ScalarUDF> {
-    vec![
+    let mut functions = codes::scalar();
+    functions.extend([
         function("to_utf8", |given| from_text("to_utf8", given), to_utf8),
         function("from_utf8", |given| from_bytes("from_utf8", given, DataType::Utf8), from_utf8),
         function("to_hex", |given| from_bytes("to_hex", given, DataType::Utf8), |args| texts(args, hex)),
@@ -82,7 +85,8 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
         ),
         function("crc32", |given| from_bytes("crc32", given, DataType::Int64), crc32),
         ScalarUDF::from(NewUuid { signature: Signature::nullary(Volatility::Volatile) }),
-    ]
+    ]);
+    functions
 }
 
 fn from_bytes(name: &str, given: &[DataType], result: DataType) -> Result<DataType> {

@@ -12,6 +12,7 @@ use super::function::function;
 use super::types::unexpected;
 
 mod arrays;
+mod build;
 mod extract;
 mod path;
 mod reader;
@@ -34,6 +35,7 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     functions.extend(extract::scalar());
     functions.extend(arrays::scalar());
     functions.extend(standard::scalar());
+    functions.extend(build::scalar());
     functions
 }
 

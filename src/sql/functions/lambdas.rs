@@ -19,16 +19,19 @@ mod attempt;
 mod elements;
 mod entries;
 mod reduce;
+mod replace;
 mod sort;
 #[cfg(test)]
 mod tests;
+
+pub(in crate::sql) use replace::REPLACE_BY;
 
 /// The functions of these files.
 pub(super) fn higher_order() -> Vec<HigherOrderUDF> {
     [
         elements::higher_order(),
         entries::higher_order(),
-        vec![attempt::attempt(), reduce::reduce(), sort::array_sort()],
+        vec![attempt::attempt(), reduce::reduce(), replace::regexp_replace_by(), sort::array_sort()],
     ]
     .concat()
 }

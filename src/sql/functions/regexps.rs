@@ -19,6 +19,7 @@ mod replacement;
 mod tests;
 
 use compile::Patterns;
+pub(super) use compile::compiled;
 use replacement::Replacement;
 
 /// The functions of this family.
@@ -107,7 +108,7 @@ where
 }
 
 /// Where the search goes on after a match: a character later if it was empty.
-fn next_start(text: &str, start: usize, end: usize) -> usize {
+pub(super) fn next_start(text: &str, start: usize, end: usize) -> usize {
     if start < end {
         return end;
     }

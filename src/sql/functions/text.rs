@@ -4,11 +4,13 @@ use datafusion::logical_expr::ScalarUDF;
 
 mod case;
 mod concat;
+mod data_size;
 mod distance;
 mod format;
 mod java_format;
 mod like;
 mod maps;
+mod normalize;
 mod pad;
 mod split;
 mod substring;
@@ -24,10 +26,12 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     [
         case::scalar(),
         concat::scalar(),
+        data_size::scalar(),
         distance::scalar(),
         format::scalar(),
         like::scalar(),
         maps::scalar(),
+        normalize::scalar(),
         pad::scalar(),
         split::scalar(),
         substring::scalar(),

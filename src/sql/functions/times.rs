@@ -25,7 +25,7 @@ mod zone;
 mod zones;
 
 pub(super) use java::java_text;
-pub(super) use spans::{PARTS, TIMES, TIMES_DOUBLE};
+pub(super) use spans::{ORDER, PARTS, TIMES, TIMES_DOUBLE};
 
 /// The functions of this family.
 pub(super) fn scalar() -> Vec<ScalarUDF> {

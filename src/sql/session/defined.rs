@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::future::BoxFuture;
 
 use super::{Run, Session, lock};
-use crate::sql::adapt::named_relations;
+use crate::sql::adapt::{free_relations, named_relations};
 use crate::sql::catalogue::Entry;
 use crate::sql::command::{Command, Name, Properties};
 use crate::sql::error::SqlError;
@@ -41,8 +41,8 @@ impl Session {
                     Some(Entry::Synonym) => {
                         lock(&self.names).synonyms.insert(name.clone(), CLOUDTRAIL_LOGS.to_owned());
                     }
-                    Some(Entry::Table(file)) => {
-                        let table = export::table(&self.context, &self.catalogue, &file).await;
+                    Some(Entry::Table(files)) => {
+                        let table = export::table(&self.context, &self.catalogue, &files).await;
                         let table = table.map_err(|error| {
                             SqlError::at(format!("reading table '{name}': {error:#}"), None)
                         })?;
@@ -78,7 +78,9 @@ impl Session {
 
     pub(super) fn register(&self, name: &str, table: Arc<dyn TableProvider>) {
         let mut names = lock(&self.names);
-        names.columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
+        let columns: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+        names.columns.extend(columns.iter().cloned());
+        names.stored.insert(name.to_owned(), columns);
         names.tables.insert(name.to_owned());
         let _ = self.context.deregister_table(TableReference::bare(name));
         let _ = self.context.register_table(TableReference::bare(name), table);
@@ -111,7 +113,7 @@ impl Session {
             let what = if matches!(known, Some(Entry::View(_))) { "View" } else { "Table" };
             return Err(fail(&format!("ALREADY_EXISTS: {what} already exists: '{view}'")));
         }
-        if named_relations(query).contains(view) {
+        if free_relations(query).contains(view) {
             return Err(fail(&format!("INVALID_VIEW: view '{view}' would be defined by itself")));
         }
         let (plan, headings) = self.plan(query.clone(), &Run { text: run.text, parameters: &[] }).await?;

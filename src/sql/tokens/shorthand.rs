@@ -78,6 +78,7 @@ impl Writer<'_> {
                 before.token == Token::LParen
                     || before.token == Token::SemiColon
                     || (before.token == Token::RParen && self.tokens[..at].iter().any(is_with))
+                    || self.is_inserted(at)
                     || matches!(
                         keyword(before),
                         Some(K::UNION | K::INTERSECT | K::EXCEPT | K::ALL | K::DISTINCT | K::AS | K::EXPLAIN)
@@ -90,12 +91,29 @@ impl Writer<'_> {
                 matches!(&next.token, Token::Word(word) if !is_reserved(word))
             }
             Some(next) => match &next.token {
-                Token::Word(word) => word.quote_style.is_some() || begins_value(word.keyword),
+                Token::Word(word) => {
+                    word.quote_style.is_some() || begins_value(word.keyword) || self.is_relation(at)
+                }
                 Token::Number(..) | Token::SingleQuotedString(_) | Token::Minus | Token::LParen => true,
                 _ => false,
             },
         };
         before && follows
+    }
+
+    /// Whether a word begins what INSERT INTO a table puts there: it follows the table's name or its columns.
+    fn is_inserted(&self, at: usize) -> bool {
+        let inserts = self.tokens[..at].iter().any(|token| keyword(token) == Some(K::INSERT));
+        let name =
+            self.before(at).is_some_and(|before| matches!(before.token, Token::Word(_) | Token::RParen));
+        inserts && name && keyword(&self.tokens[at]) == Some(K::VALUES)
+    }
+
+    /// Whether a word stands in the parentheses of a relation: `FROM (VALUES …`.
+    fn is_relation(&self, at: usize) -> bool {
+        let mut before = self.tokens[..at].iter().rev().filter(|token| !is_blank(token));
+        let in_parentheses = before.next().is_some_and(|token| token.token == Token::LParen);
+        in_parentheses && matches!(before.next().and_then(keyword), Some(K::FROM | K::JOIN))
     }
 
     /// Writes the rows of VALUES, each in parentheses of its own.
@@ -275,6 +293,8 @@ mod tests {
             ("VALUES (1 + 2) * 3, 4 UNION VALUES 5", "VALUES ((1 + 2) * 3), (4) UNION VALUES (5)"),
             ("VALUES 1, (2), ARRAY[3, 4] LIMIT 1", "VALUES (1), (2), (ARRAY[3, 4]) LIMIT 1"),
             ("x IN (VALUES 'a', 'b') AND y", "x IN (VALUES ('a'), ('b')) AND y"),
+            ("FROM (VALUES upper('a'), b) t(x)", "FROM (VALUES (upper('a')), (b)) t(x)"),
+            ("INSERT INTO t (a) VALUES 1, 2", "INSERT INTO t (a) VALUES (1), (2)"),
         ] {
             assert_eq!(written(short).replace(' ', ""), long.replace(' ', ""));
         }

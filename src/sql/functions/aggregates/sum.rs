@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Int64Array, PrimitiveArray,
+};
 use arrow::buffer::NullBuffer;
-use arrow::compute::nullif;
-use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use arrow::compute::{cast, nullif};
+use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Int64Type};
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -66,6 +68,9 @@ impl AggregateUDFImpl for Sum {
             let values = super::list_of(DataType::Int64);
             return Ok(fields(args.name, vec![values]));
         }
+        if is_bigint(args.return_type()) {
+            return Ok(fields(args.name, vec![WIDE]));
+        }
         self.inner.state_fields(args)
     }
 
@@ -108,11 +113,14 @@ fn is_bigint(data_type: &DataType) -> bool {
     *data_type == DataType::Int64
 }
 
+/// What a sum of some of the rows may come to, though the whole is a `bigint` again.
+const WIDE: DataType = DataType::Decimal128(38, 0);
+
 fn overflow() -> DataFusionError {
     exec_datafusion_err!("NUMERIC_VALUE_OUT_OF_RANGE: bigint addition overflow in sum")
 }
 
-/// A sum in as many bits as it takes; what the rows of one part come to has to be a `bigint`.
+/// A sum in as many bits as it takes; what all rows come to has to be a `bigint`.
 #[derive(Debug)]
 struct Exact {
     sum: i128,
@@ -154,11 +162,14 @@ impl Accumulator for Exact {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
+        Ok(vec![ScalarValue::Decimal128((self.count > 0).then_some(self.sum), 38, 0)])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
+        let sums = states[0].as_primitive::<Decimal128Type>();
+        self.count += sums.len() - sums.null_count();
+        self.sum += sums.iter().flatten().sum::<i128>();
+        Ok(())
     }
 
     fn size(&self) -> usize {
@@ -169,16 +180,41 @@ impl Accumulator for Exact {
 /// The sums of many groups.
 #[derive(Default)]
 struct Sums {
-    sums: Vec<i64>,
+    sums: Vec<i128>,
     /// Whether a group has a value at all.
     seen: Vec<bool>,
 }
 
 impl Sums {
-    fn column(&mut self, emit_to: EmitTo) -> ArrayRef {
+    /// Adds values of one kind or another to their groups.
+    fn add<T: ArrowPrimitiveType>(
+        &mut self,
+        values: &PrimitiveArray<T>,
+        group_indices: &[usize],
+        total: usize,
+    ) where
+        i128: From<T::Native>,
+    {
+        self.sums.resize(total, 0);
+        self.seen.resize(total, false);
+        let mut add = |group: usize, value: T::Native| {
+            self.sums[group] += i128::from(value);
+            self.seen[group] = true;
+        };
+        if values.null_count() == 0 {
+            group_indices.iter().zip(values.values()).for_each(|(group, value)| add(*group, *value));
+        } else {
+            for (group, value) in group_indices.iter().zip(values) {
+                if let Some(value) = value {
+                    add(*group, value);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, emit_to: EmitTo) -> (Vec<i128>, NullBuffer) {
         let sums = emit_to.take_needed(&mut self.sums);
-        let seen = emit_to.take_needed(&mut self.seen);
-        Arc::new(Int64Array::new(sums.into(), Some(NullBuffer::from(seen))))
+        (sums, NullBuffer::from(emit_to.take_needed(&mut self.seen)))
     }
 }
 
@@ -190,48 +226,36 @@ impl GroupsAccumulator for Sums {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        self.sums.resize(total, 0);
-        self.seen.resize(total, false);
         let kept = filtered(&values[0], filter)?;
-        let values = kept.as_primitive::<Int64Type>();
-        let mut overflowed = false;
-        let mut add = |group: usize, value: i64| {
-            let (sum, overflows) = self.sums[group].overflowing_add(value);
-            self.sums[group] = sum;
-            self.seen[group] = true;
-            overflowed |= overflows;
-        };
-        if values.null_count() == 0 {
-            group_indices.iter().zip(values.values()).for_each(|(group, value)| add(*group, *value));
-        } else {
-            for (group, value) in group_indices.iter().zip(values) {
-                if let Some(value) = value {
-                    add(*group, value);
-                }
-            }
-        }
-        if overflowed { Err(overflow()) } else { Ok(()) }
+        self.add(kept.as_primitive::<Int64Type>(), group_indices, total);
+        Ok(())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], group_indices: &[usize], total: usize) -> Result<()> {
-        self.update_batch(states, group_indices, None, total)
+        self.add(states[0].as_primitive::<Decimal128Type>(), group_indices, total);
+        Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(self.column(emit_to))
+        let (sums, seen) = self.take(emit_to);
+        let sums = sums.into_iter().map(|sum| i64::try_from(sum).map_err(|_| overflow()));
+        let sums = sums.collect::<Result<Vec<i64>>>()?;
+        Ok(Arc::new(Int64Array::new(sums.into(), Some(seen))))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.column(emit_to)])
+        let (sums, seen) = self.take(emit_to);
+        let sums = Decimal128Array::new(sums.into(), Some(seen)).with_data_type(WIDE);
+        Ok(vec![Arc::new(sums)])
     }
 
     /// Each row is a group of its own.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        Ok(vec![filtered(&values[0], filter)?])
+        Ok(vec![cast(&filtered(&values[0], filter)?, &WIDE)?])
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.sums.capacity() * size_of::<i64>() + self.seen.capacity()
+        size_of_val(self) + self.sums.capacity() * size_of::<i128>() + self.seen.capacity()
     }
 }
 

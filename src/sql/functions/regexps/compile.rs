@@ -40,7 +40,7 @@ impl<'a> Patterns<'a> {
     }
 }
 
-fn compiled(pattern: &str) -> Result<Arc<Regex>> {
+pub(in crate::sql::functions) fn compiled(pattern: &str) -> Result<Arc<Regex>> {
     let mut kept = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(regex) = kept.get(pattern) {
         return Ok(Arc::clone(regex));

@@ -18,6 +18,7 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
         Function::new("parse_duration", &[&[Kind::Text]], interval, parse_duration).into(),
         Function::new("human_readable_seconds", &[&[Kind::Double]], DataType::Utf8, human_readable_seconds)
             .into(),
+        Function::new(ORDER, &[&[Kind::Interval]], DataType::Int64, order).into(),
         Function::new(TIMES, &[&[Kind::Interval, Kind::BigInt]], multiple.clone(), times).into(),
         Function::new(TIMES_DOUBLE, &[&[Kind::Interval, Kind::Double]], multiple.clone(), times_double)
             .into(),
@@ -25,6 +26,8 @@ pub(super) fn scalar() -> Vec<ScalarUDF> {
     ]
 }
 
+/// A number by which intervals are in order.
+pub(in super::super) const ORDER: &str = "$interval_order";
 /// `interval * bigint`.
 pub(in super::super) const TIMES: &str = "$interval_times";
 /// `interval * double`.
@@ -82,6 +85,15 @@ fn to_milliseconds(args: &Arguments) -> Result<ArrayRef> {
             Expected: to_milliseconds(interval day to second)"
         ),
         span => Ok(span.map(|span| span.millis)),
+    })
+}
+
+/// Milliseconds, or months: no interval has both. Arrow compares days before hours, so that 25 hours would be less
+/// than a day.
+fn order(args: &Arguments) -> Result<ArrayRef> {
+    args.to_numbers::<Int64Type, _>(|row| {
+        let span = span(args, 0, row)?;
+        Ok(span.map(|span| if span.months == 0 { span.millis } else { i64::from(span.months) }))
     })
 }
 
