@@ -25,7 +25,7 @@ use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
 /// Columns of which a lake has at most some thousand values. Others would fill the table of numbers with texts
 /// that hardly repeat. That a query calls something else so costs time at worst.
-const REPEATED: [&str; 9] = [
+const REPEATED: [&str; 11] = [
     "awsregion",
     "errorcode",
     "eventcategory",
@@ -33,6 +33,8 @@ const REPEATED: [&str; 9] = [
     "eventsource",
     "eventtype",
     "eventversion",
+    "integrity",
+    "integrity_reason",
     "recipientaccountid",
     "tlsversion",
 ];

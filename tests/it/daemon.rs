@@ -328,6 +328,8 @@ async fn log_files_of_every_tree_are_taken_and_those_before_the_start_are_not() 
     let (status, log) = daemon.stop();
     assert!(status.success());
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().any(|line| line["message"] == "committed" && line["events"] == 4), "{log}");
+    // In one commit, or in more on a machine that is busy.
+    let committed = lines.iter().filter(|line| line["message"] == "committed");
+    assert_eq!(committed.filter_map(|line| line["events"].as_u64()).sum::<u64>(), 4, "{log}");
     assert_eq!(number(&trail.lake(), "SELECT count(DISTINCT tree) AS n FROM log_files"), 4);
 }
