@@ -52,7 +52,8 @@ impl Session {
             self.append_in_memory(table, &target, answer, run).await?
         };
         self.forget_views().await.map_err(failed)?;
-        Ok(Answer::note(format!("{rows} rows inserted into {table}")))
+        let what = if rows == 1 { "row" } else { "rows" };
+        Ok(Answer::note(format!("{rows} {what} inserted into {table}")))
     }
 
     async fn append_in_memory(
