@@ -55,7 +55,7 @@ impl Visitor for Counts {
 #[derive(Default)]
 struct Scopes {
     taken: BTreeSet<String>,
-    scopes: Vec<BTreeMap<String, String>>,
+    open: Vec<BTreeMap<String, String>>,
     /// What has been gone through already, to be put back.
     withs: Vec<Option<With>>,
     renamed: usize,
@@ -66,7 +66,7 @@ impl VisitorMut for Scopes {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        self.scopes.push(BTreeMap::new());
+        self.open.push(BTreeMap::new());
         let mut with = query.with.take();
         if let Some(with) = &mut with {
             for cte in &mut with.cte_tables {
@@ -87,7 +87,7 @@ impl VisitorMut for Scopes {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        self.scopes.pop();
+        self.open.pop();
         query.with = self.withs.pop().flatten();
         ControlFlow::Continue(())
     }
@@ -100,7 +100,7 @@ impl VisitorMut for Scopes {
         let Some(last) = written.last().map(|last| last.to_lowercase()) else {
             return ControlFlow::Continue(());
         };
-        let known = self.scopes.iter().rev().find_map(|scope| scope.get(&last));
+        let known = self.open.iter().rev().find_map(|scope| scope.get(&last));
         match known.filter(|_| written.len() == 1) {
             None => {
                 self.free.insert(last);
@@ -130,7 +130,7 @@ impl Scopes {
     }
 
     fn define(&mut self, name: String, new: String) {
-        if let Some(scope) = self.scopes.last_mut() {
+        if let Some(scope) = self.open.last_mut() {
             scope.insert(name, new);
         }
     }

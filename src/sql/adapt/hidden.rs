@@ -103,15 +103,14 @@ impl Hidden<'_> {
         let mut meant: BTreeMap<String, Option<Ident>> = BTreeMap::new();
         let mut shown: Option<BTreeSet<&String>> = None;
         for factor in factors(select) {
-            match self.star(factor) {
-                Some(star) => shown.get_or_insert_default().extend(star),
-                None => {
-                    let Some(name) = relation_name(factor) else { continue };
-                    for column in self.columns(factor) {
-                        // Where two others have it, the query is ambiguous in itself.
-                        meant.entry(column).and_modify(|other| *other = None).or_insert(Some(name.clone()));
-                    }
-                }
+            if let Some(star) = self.star(factor) {
+                shown.get_or_insert_default().extend(star);
+                continue;
+            }
+            let Some(name) = relation_name(factor) else { continue };
+            for column in self.columns(factor) {
+                // Where two others have it, the query is ambiguous in itself.
+                meant.entry(column).and_modify(|other| *other = None).or_insert(Some(name.clone()));
             }
         }
         let Some(shown) = shown else { return BTreeMap::new() };

@@ -153,18 +153,19 @@ fn fits(given: &DataType, column: &DataType) -> bool {
     use DataType as D;
     let is_text = |data_type: &D| matches!(data_type, D::Utf8 | D::Utf8View);
     match (given, column) {
-        (D::Null, _) => true,
+        (D::Null, _)
+        | (D::Decimal128(..), D::Decimal128(..) | D::Float32 | D::Float64)
+        | (D::Float32 | D::Float64, D::Float32 | D::Float64)
+        | (D::Date32, D::Timestamp(..)) => true,
         (D::Dictionary(_, given), column) => fits(given, column),
         (given, column) if is_text(given) && is_text(column) => true,
         (given, column) if given.is_integer() => {
             column.is_integer() || column.is_floating() || matches!(column, D::Decimal128(..))
         }
-        (D::Decimal128(..), D::Decimal128(..) | D::Float32 | D::Float64) => true,
-        (D::Float32 | D::Float64, D::Float32 | D::Float64) => true,
-        (D::Date32, D::Timestamp(..)) => true,
         (D::Timestamp(_, given), D::Timestamp(_, column)) => given.is_some() == column.is_some(),
-        (D::List(given), D::List(column)) => fits(given.data_type(), column.data_type()),
-        (D::Map(given, _), D::Map(column, _)) => fits(given.data_type(), column.data_type()),
+        (D::List(given), D::List(column)) | (D::Map(given, _), D::Map(column, _)) => {
+            fits(given.data_type(), column.data_type())
+        }
         (D::Struct(given), D::Struct(column)) => {
             let mut pairs = given.iter().zip(column);
             given.len() == column.len()

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn digests_with_a_key_are_those_of_the_rfcs() {
-        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: Vec<u8>| crate::hex::encode(&bytes);
         let (value, key) = (b"what do ya want for nothing?".as_slice(), b"Jefe".as_slice());
         assert_eq!(hex(hmac_md5(value, key)), "750c783e6ab0b503eaa86e310a5db738");
         let sha256 = ring(hmac::HMAC_SHA256, value, key);

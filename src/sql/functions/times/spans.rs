@@ -93,7 +93,7 @@ fn to_milliseconds(args: &Arguments) -> Result<ArrayRef> {
 fn order(args: &Arguments) -> Result<ArrayRef> {
     args.to_numbers::<Int64Type, _>(|row| {
         let span = span(args, 0, row)?;
-        Ok(span.map(|span| if span.months == 0 { span.millis } else { i64::from(span.months) }))
+        Ok(span.map(|span| if span.months == 0 { span.millis } else { span.months }))
     })
 }
 
