@@ -20,7 +20,7 @@
 //!
 //! A lake that gets a commit a minute would silt up. `optimize` joins small files, `vacuum` deletes what
 //! nobody needs any more, `retain` drops old days, `check` says whether all of it is whole. What digests
-//! prove of old days is [`settled`], so that queries need not judge them again.
+//! prove of old days is settled, so that queries need not judge them again.
 //!
 //! This module knows Delta and Parquet. It has never heard of SQS, gzip or JSON records.
 
