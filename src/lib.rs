@@ -84,6 +84,7 @@ pub mod output;
 pub mod quarantine;
 pub mod queue;
 pub mod reconcile;
+mod remembered;
 pub mod source;
 pub mod sql;
 pub mod store;

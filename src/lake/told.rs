@@ -9,11 +9,12 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, Strin
 use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::integrity::{Reason, State, Verdict, Verdicts};
+use crate::remembered::Remembered;
 
 /// What a derived column tells of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,22 +120,20 @@ impl PhysicalExpr for ToldOf {
 }
 
 impl ToldOf {
-    /// The word for each name. A page of a Parquet dictionary gives equal names equal views, so a few
-    /// remembered ones save nearly all look-ups.
+    /// The word for each name.
     fn words(&self, names: &StringViewArray) -> Result<StringViewArray> {
-        const REMEMBERED: usize = 1 << 10;
         let words = Words::of(self.told);
-        let mut remembered: Vec<(u128, Option<u128>)> = vec![(0, None); REMEMBERED];
+        let mut remembered = Remembered::new();
         let mut views = Vec::with_capacity(names.len());
         let mut known = Vec::with_capacity(names.len());
         let mut nulls = false;
         for (row, view) in names.views().iter().enumerate() {
-            let place = &mut remembered[slot(*view, REMEMBERED)];
-            if place.0 != *view || *view == 0 {
-                let told = if names.is_null(row) { None } else { words.view(self.verdict(names.value(row))) };
-                *place = (*view, told);
-            }
-            let told = if names.is_null(row) { None } else { place.1 };
+            let told = if names.is_null(row) {
+                None
+            } else {
+                remembered
+                    .get(*view, || Ok::<_, DataFusionError>(words.view(self.verdict(names.value(row)))))?
+            };
             nulls |= told.is_none();
             known.push(told.is_some());
             views.push(told.unwrap_or_default());
@@ -150,13 +149,6 @@ impl ToldOf {
     fn verdict(&self, log_file: &str) -> Option<Verdict> {
         self.verdicts.get(log_file).map(|(verdict, _)| verdict)
     }
-}
-
-/// Where a view is remembered: views of one dictionary differ by their offset.
-fn slot(view: u128, slots: usize) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-    let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(bits >> 32).unwrap_or_default() % slots
 }
 
 /// The words of a column, as views of buffers that all its arrays share.

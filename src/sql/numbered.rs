@@ -23,6 +23,8 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, Physic
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
+use crate::remembered::Remembered;
+
 /// Columns of which a lake has at most some thousand values. Others would fill the table of numbers with texts
 /// that hardly repeat. That a query calls something else so costs time at worst.
 const REPEATED: [&str; 11] = [
@@ -148,21 +150,14 @@ impl Numbers {
 
     /// The number for each text of a column.
     fn of_column(&self, texts: &StringViewArray) -> Result<Int32Array> {
-        let mut seen = vec![None; 1 << 10];
+        let mut remembered = Remembered::new();
         let mut numbers = Vec::with_capacity(texts.len());
         for (row, view) in texts.views().iter().enumerate() {
-            let place = slot(*view) % seen.len();
-            let place = &mut seen[place];
-            let number = match *place {
-                Some((known, number)) if known == *view => number,
-                _ if texts.is_null(row) => 0,
-                _ => {
-                    let number = self.of_text(texts.value(row))?;
-                    *place = Some((*view, number));
-                    number
-                }
-            };
-            numbers.push(number);
+            numbers.push(if texts.is_null(row) {
+                0
+            } else {
+                remembered.get(*view, || self.of_text(texts.value(row)))?
+            });
         }
         Ok(Int32Array::new(numbers.into(), texts.nulls().cloned()))
     }
@@ -176,13 +171,6 @@ impl Numbers {
         }
         texts.finish()
     }
-}
-
-/// Where a view is remembered: views of one dictionary differ by their offset, short texts by themselves.
-fn slot(view: u128) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-    let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(bits >> 32).unwrap_or_default()
 }
 
 /// The number of a text.

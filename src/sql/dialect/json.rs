@@ -30,11 +30,16 @@ enum Otherwise {
 
 /// The function that a call begins with.
 pub(super) fn function(parser: &Parser) -> Option<&'static str> {
+    called(parser, &FUNCTIONS)
+}
+
+/// That of some functions, by their names in the grammar, of which a call begins.
+pub(super) fn called(parser: &Parser, functions: &[(&'static str, &'static str)]) -> Option<&'static str> {
     let Token::Word(word) = &parser.peek_token_ref().token else { return None };
     if parser.peek_nth_token_ref(1).token != Token::LParen {
         return None;
     }
-    FUNCTIONS.iter().find(|(name, _)| word.value.eq_ignore_ascii_case(name)).map(|(_, function)| *function)
+    functions.iter().find(|(name, _)| word.value.eq_ignore_ascii_case(name)).map(|(_, function)| *function)
 }
 
 /// Reads a call of one of them.

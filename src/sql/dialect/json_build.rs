@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect as _, Precedence};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
-use super::json::format_json;
+use super::json::{called, format_json};
 use super::{Athena, CAST};
 use crate::sql::syntax::{call, expect_word, text, word};
 
@@ -18,11 +18,7 @@ const JSON: [&str; 3] = ["$json_object", "$json_array", "$json_query"];
 
 /// The function that a call begins with.
 pub(super) fn function(parser: &Parser) -> Option<&'static str> {
-    let Token::Word(word) = &parser.peek_token_ref().token else { return None };
-    if parser.peek_nth_token_ref(1).token != Token::LParen {
-        return None;
-    }
-    FUNCTIONS.iter().find(|(name, _)| word.value.eq_ignore_ascii_case(name)).map(|(_, function)| *function)
+    called(parser, &FUNCTIONS)
 }
 
 /// Reads a call of one of them.
