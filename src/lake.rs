@@ -26,6 +26,7 @@
 
 mod action;
 mod beside;
+mod blooms;
 mod bounds;
 mod cells;
 mod check;

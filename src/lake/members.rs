@@ -1,9 +1,11 @@
-//! Row groups are skipped by members of structs, such as `useridentity.arn`, too.
+//! Row groups are skipped by members of structs, such as `useridentity.arn`, and by bloom filters.
 //!
-//! DataFusion prunes by the statistics and bloom filters of columns that are no structs. Parquet has both
-//! for the members as well. A reader of this module hands DataFusion a file's footer without the row groups
-//! that, by those, have no row for the query; it reads no footer twice, and none before its turn.
+//! DataFusion prunes by the statistics and bloom filters of columns that are no structs, and reads each filter
+//! whole. Parquet has both for the members as well, and one block of a filter tells as much of one value. A
+//! reader of this module hands DataFusion a file's footer without the row groups that, by those, have no row
+//! for the query; it reads no footer twice, and none before its turn.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,11 +20,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
-/// What a query wants of members of structs.
+use super::blooms::Probe;
+use super::encode::BLOOM_COLUMNS;
+
+/// Above this many texts a filter is read whole: nearly all of it would be anyway.
+const MAX_PROBES: usize = 64;
+
+/// What a query wants of members of structs, and of columns that have bloom filters.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wanted {
     /// Anything.
@@ -110,29 +117,48 @@ impl Wanted {
         }
     }
 
-    /// The same, by bloom filters as well.
-    fn may_be_in_filters(&self, filters: &Filters) -> bool {
+    /// The same, when some texts are known not to be in it.
+    fn may_be_without(&self, absent: &[Text]) -> bool {
         match self {
-            Self::Each(all) => all.iter().all(|wanted| wanted.may_be_in_filters(filters)),
-            Self::Any(any) => any.iter().any(|wanted| wanted.may_be_in_filters(filters)),
-            Self::Is(path, value) => filters.of(path).is_none_or(|filter| filter.check(&value.as_str())),
+            Self::Each(all) => all.iter().all(|wanted| wanted.may_be_without(absent)),
+            Self::Any(any) => any.iter().any(|wanted| wanted.may_be_without(absent)),
+            Self::Is(path, value) => !absent.contains(&(path, value)),
             _ => true,
         }
     }
 
-    /// The members that have to be something.
-    fn paths<'a>(&'a self, paths: &mut Vec<&'a [String]>) {
+    /// Whether bloom filters of columns that are no structs are asked.
+    pub(crate) fn is_of_columns(&self) -> bool {
+        self.texts().iter().any(|(path, _)| path.len() == 1)
+    }
+
+    /// The texts that something has to be.
+    fn texts(&self) -> Vec<Text<'_>> {
+        let mut texts = Vec::new();
+        self.add_texts(&mut texts);
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    }
+
+    fn add_texts<'a>(&'a self, texts: &mut Vec<Text<'a>>) {
         match self {
-            Self::Each(wanted) | Self::Any(wanted) => wanted.iter().for_each(|wanted| wanted.paths(paths)),
-            Self::Is(path, _) if !paths.contains(&path.as_slice()) => paths.push(path),
+            Self::Each(wanted) | Self::Any(wanted) => wanted.iter().for_each(|one| one.add_texts(texts)),
+            Self::Is(path, value) => texts.push((path, value)),
             _ => {}
         }
     }
 }
 
-/// The path to a member of a struct that is a column.
+/// A text, and what of a row would be this text.
+type Text<'a> = (&'a [String], &'a str);
+
+/// The path to a member of a struct that is a column, or to a column that has bloom filters.
 fn path_of(expr: &Expr) -> Option<Vec<String>> {
     match expr {
+        Expr::Column(column) if BLOOM_COLUMNS.contains(&column.name.as_str()) => {
+            Some(vec![column.name.clone()])
+        }
         Expr::ScalarFunction(call) if call.name() == "get_field" => {
             let (base, names) = call.args.split_first()?;
             let mut path = match base {
@@ -192,7 +218,7 @@ impl ParquetFileReaderFactory for Readers {
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let pruned = |name: &'static str| MetricBuilder::new(metrics).counter(name, partition);
         let by_statistics = pruned("row_groups_pruned_member_statistics");
-        let by_bloom_filter = pruned("row_groups_pruned_member_bloom_filter");
+        let by_bloom_filter = pruned("row_groups_pruned_bloom_block");
         let inner = self.inner.create_reader(partition, file, metadata_size_hint, metrics)?;
         Ok(Box::new(Reader { inner, wanted: self.wanted.clone(), by_statistics, by_bloom_filter }))
     }
@@ -228,13 +254,7 @@ impl AsyncFileReader for Reader {
                 groups.filter(|group| self.wanted.may_be_in(metadata.row_group(*group))).collect();
             self.by_statistics.add(metadata.num_row_groups() - keep.len());
             let kept = keep.len();
-            let mut with_filters = Vec::with_capacity(kept);
-            for group in keep {
-                let filters = Filters::read(&self.wanted, metadata.row_group(group), &mut self.inner).await?;
-                if self.wanted.may_be_in_filters(&filters) {
-                    with_filters.push(group);
-                }
-            }
+            let with_filters = self.wanted.by_filters(keep, &metadata, self.inner.as_mut()).await?;
             self.by_bloom_filter.add(kept - with_filters.len());
             if with_filters.len() == metadata.num_row_groups() {
                 return Ok(metadata);
@@ -245,35 +265,42 @@ impl AsyncFileReader for Reader {
     }
 }
 
-/// The bloom filters of some members in one row group.
-struct Filters<'a>(Vec<(&'a [String], Sbbf)>);
-
-impl<'a> Filters<'a> {
-    async fn read(
-        wanted: &'a Wanted,
-        group: &RowGroupMetaData,
-        reader: &mut Box<dyn AsyncFileReader + Send>,
-    ) -> parquet::errors::Result<Self> {
-        let mut paths = Vec::new();
-        wanted.paths(&mut paths);
-        let mut filters = Vec::new();
-        for path in paths {
-            let column = leaf_of(group, path).map(|leaf| group.column(leaf));
-            let place = column.and_then(|column| {
-                let start = u64::try_from(column.bloom_filter_offset()?).ok()?;
-                Some(start..start + u64::try_from(column.bloom_filter_length()?).ok()?)
-            });
-            let Some(place) = place else { continue };
-            // A filter that cannot be read rules nothing out.
-            if let Ok(filter) = Sbbf::from_bytes(&reader.get_bytes(place).await?) {
-                filters.push((path, filter));
+impl Wanted {
+    /// The row groups among these that may have such a row by their bloom filters.
+    async fn by_filters(
+        &self,
+        groups: Vec<usize>,
+        metadata: &ParquetMetaData,
+        reader: &mut (dyn AsyncFileReader + Send),
+    ) -> parquet::errors::Result<Vec<usize>> {
+        let texts = self.texts();
+        let probe = if texts.len() > MAX_PROBES { |column, _| Probe::all(column) } else { Probe::one };
+        let mut probes = vec![];
+        for &group in &groups {
+            for &(path, text) in &texts {
+                let row_group = metadata.row_group(group);
+                let column = leaf_of(row_group, path).map(|leaf| row_group.column(leaf));
+                if let Some(probe) = column.and_then(|column| probe(column, text)) {
+                    probes.push((group, (path, text), probe));
+                }
             }
         }
-        Ok(Self(filters))
-    }
-
-    fn of(&self, path: &[String]) -> Option<&Sbbf> {
-        self.0.iter().find(|(of, _)| *of == path).map(|(_, filter)| filter)
+        if probes.is_empty() {
+            return Ok(groups);
+        }
+        let mut places: Vec<Range<u64>> = probes.iter().map(|(_, _, probe)| probe.place.clone()).collect();
+        places.dedup();
+        // In one go: on S3 each request takes its time.
+        let read = reader.get_byte_ranges(places.clone()).await?;
+        let read: HashMap<Range<u64>, Bytes> = places.into_iter().zip(read).collect();
+        let mut absent: HashMap<usize, Vec<Text>> = HashMap::new();
+        for (group, text, probe) in probes {
+            if read.get(&probe.place).is_some_and(|bytes| !probe.may_have(bytes, text.1)) {
+                absent.entry(group).or_default().push(text);
+            }
+        }
+        let may_have = |group: &usize| absent.get(group).is_none_or(|absent| self.may_be_without(absent));
+        Ok(groups.into_iter().filter(may_have).collect())
     }
 }
 

@@ -158,7 +158,7 @@ impl LakeTable {
 
     /// The reader of files, which skips row groups in which `filters` let no row through.
     fn source(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<ParquetSource>> {
-        let options = TableParquetOptions {
+        let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
@@ -167,6 +167,10 @@ impl LakeTable {
         let mut readers: Arc<dyn ParquetFileReaderFactory> =
             Arc::new(CachedParquetFileReaderFactory::new(store, footers));
         let wanted = Wanted::by(filters);
+        if wanted.is_of_columns() {
+            // Ours reads a block of a filter where DataFusion would read all of it.
+            options.global.bloom_filter_on_read = false;
+        }
         if wanted != Wanted::All {
             readers = Arc::new(Readers::new(readers, wanted));
         }
