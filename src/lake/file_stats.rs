@@ -176,7 +176,15 @@ struct Values<'a>(Vec<(Cow<'a, str>, Bound<'a>)>);
 
 impl Values<'_> {
     fn get(&self, name: &str) -> Option<&Bound<'_>> {
-        self.0.iter().rev().find(|(column, _)| column == name).map(|(_, value)| value)
+        self.0.iter().find(|(column, _)| column == name).map(|(_, value)| value)
+    }
+
+    /// The same; it looks first where the name was in another file, since most name their columns in the same order.
+    fn get_near(&self, name: &str, place: &mut usize) -> Option<&Bound<'_>> {
+        if self.0.get(*place).is_none_or(|(column, _)| column != name) {
+            *place = self.0.iter().position(|(column, _)| column == name)?;
+        }
+        Some(&self.0[*place].1)
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -310,9 +318,12 @@ impl ColumnBounds {
         if !files.iter().any(|file| file.has(name)) {
             return None;
         }
-        let min = files.iter().map(|file| file.min_values.get(name));
-        let max = files.iter().map(|file| file.max_values.get(name));
-        let null_count: UInt64Array = files.iter().map(|file| file.nulls(name)).collect();
+        let (mut low, mut high, mut none) = (0, 0, 0);
+        let min = files.iter().map(move |file| file.min_values.get_near(name, &mut low));
+        let max = files.iter().map(move |file| file.max_values.get_near(name, &mut high));
+        let nulls = files.iter().map(move |file| file.null_count.get_near(name, &mut none));
+        let nulls = nulls.map(|nulls| u64::try_from(nulls?.number()?).ok());
+        let null_count: UInt64Array = nulls.collect();
         Some(Self {
             min: array(data_type, min, false)?,
             max: array(data_type, max, true)?,

@@ -10,15 +10,17 @@ use arrow::datatypes::{Date32Type, Schema, SchemaRef};
 use bytes::Bytes;
 use chrono::NaiveDate;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{Snapshot, StructType};
+use deltalake::kernel::{LogicalFileView, Snapshot, StructType};
 use deltalake::logstore::object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, path::Path};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, TableProperty};
+use futures::TryStreamExt;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::action::{Add, Commit, EVENTS_APP_ID, RETAINED_APP_ID};
+use super::tables::Kind;
 
 /// How often a commit is tried again when neither it nor another's can be found in the log.
 const ATTEMPTS: u32 = 4;
@@ -105,26 +107,35 @@ impl Table {
     ///
     /// Always afresh: a kept snapshot grows by one batch a commit and gets slower with each.
     pub(crate) async fn load(&self) -> Result<TableState> {
+        let state = if self.name == Kind::Events.name() { self.leader().await } else { self.follower().await };
+        state.with_context(|| format!("reading the log of {self}"))
+    }
+
+    /// Of the table that others follow, which has by far the most files: their statistics are left as the log
+    /// has them, since a table with files in memory has them taken apart as well.
+    async fn leader(&self) -> Result<TableState> {
+        let snapshot = Snapshot::try_new(self.log_store.as_ref(), None).await?;
+        let files = snapshot.file_views(self.log_store.as_ref(), None);
+        let files = files.map_ok(|view| DataFile::from(&view)).try_collect().await?;
+        Ok(TableState {
+            version: snapshot.version(),
+            schema: snapshot.arrow_schema(),
+            files,
+            events_version: None,
+        })
+    }
+
+    /// Of a table that follows `events`.
+    async fn follower(&self) -> Result<TableState> {
         let mut table = DeltaTable::new(self.log_store.clone());
-        table.load().await.with_context(|| format!("reading the log of {self}"))?;
+        table.load().await?;
         let state = table.snapshot()?;
-        let events_version = state
-            .transaction_version(self.log_store.as_ref(), EVENTS_APP_ID)
-            .await?
-            .and_then(|version| u64::try_from(version).ok());
-        let files = state.log_data().into_iter().map(|view| DataFile {
-            path: view.object_store_path(),
-            size: u64::try_from(view.size()).unwrap_or_default(),
-            partition_values: view.partition_values_map().into_iter().collect(),
-            stats: view.stats(),
-            modification_time: view.modification_time(),
-        });
-        let files = files.collect();
+        let followed = state.transaction_version(self.log_store.as_ref(), EVENTS_APP_ID).await?;
         Ok(TableState {
             version: state.version(),
             schema: state.snapshot().arrow_schema(),
-            files,
-            events_version,
+            files: state.log_data().into_iter().map(|view| DataFile::from(&view)).collect(),
+            events_version: followed.and_then(|version| u64::try_from(version).ok()),
         })
     }
 
@@ -259,6 +270,18 @@ fn sync(root: &FilePath, file: &FilePath) -> std::io::Result<()> {
 
 fn commit_path(version: u64) -> Path {
     Path::from(format!("_delta_log/{version:020}.json"))
+}
+
+impl From<&LogicalFileView> for DataFile {
+    fn from(view: &LogicalFileView) -> Self {
+        Self {
+            path: view.object_store_path(),
+            size: u64::try_from(view.size()).unwrap_or_default(),
+            partition_values: view.partition_values_map().into_iter().collect(),
+            stats: view.stats(),
+            modification_time: view.modification_time(),
+        }
+    }
 }
 
 impl From<Add> for DataFile {
