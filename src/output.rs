@@ -15,10 +15,12 @@ use crate::sql::Answer;
 
 mod csv;
 mod json;
+mod number;
 mod parquet;
 mod table;
 mod text;
 
+pub use number::{counted, thousands};
 pub use text::escape;
 
 /// How rows are written.

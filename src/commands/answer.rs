@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 
-use crate::output::{self, Format, Options, Summary};
+use crate::output::{self, Format, Options, Summary, counted};
 use crate::sql::{Script, Session, SessionOptions, Statement, TimeRange, parse_bound, sources};
 
 /// Which events are asked.
@@ -169,15 +169,7 @@ fn say_left_out(summary: Summary, sink: &mut Sink) -> Result<()> {
 }
 
 fn rows(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    format!("{grouped} {}", if number == 1 { "row" } else { "rows" })
+    counted(number as u64, "row")
 }
 
 /// Standard output, or a file that gets its name only when it is complete.

@@ -17,7 +17,7 @@ use crate::ingest::{self, Options, Progress, Summary};
 use crate::integrity::State;
 use crate::lake::Lake;
 use crate::log_file::Limits;
-use crate::output::escape;
+use crate::output::{escape, thousands};
 use crate::source::Filter;
 
 /// Put CloudTrail log files into the lake, each of them once
@@ -421,19 +421,6 @@ fn hint(summary: &Summary, args: &Args) -> Option<String> {
 fn count_rate(count: u64, elapsed: Duration) -> u64 {
     let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
     count.saturating_mul(1000) / millis
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 fn bytes(number: u64) -> String {

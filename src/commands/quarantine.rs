@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use super::answer::quiet_on_broken_pipe;
 use super::place::Place;
 use crate::lake::{Lake, QuarantineFilter, Quarantined};
-use crate::output::escape;
+use crate::output::{counted, escape};
 
 /// See what could not be stored, and try it again
 ///
@@ -118,10 +118,6 @@ fn short(ids: &[&str]) -> usize {
 
 fn pieces(number: u64) -> String {
     counted(number, "piece")
-}
-
-fn counted(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `3 pieces: 2 invalid_json, 1 damaged_gzip`, most frequent first.

@@ -107,7 +107,8 @@ impl Table {
     ///
     /// Always afresh: a kept snapshot grows by one batch a commit and gets slower with each.
     pub(crate) async fn load(&self) -> Result<TableState> {
-        let state = if self.name == Kind::Events.name() { self.leader().await } else { self.follower().await };
+        let state =
+            if self.name == Kind::Events.name() { self.leader().await } else { self.follower().await };
         state.with_context(|| format!("reading the log of {self}"))
     }
 

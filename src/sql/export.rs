@@ -17,7 +17,7 @@ use super::Answer;
 use super::catalogue::{Catalogue, Entry};
 use super::command::Properties;
 use crate::lake::directory;
-use crate::output::{self, Format, Options};
+use crate::output::{self, Format, Options, counted};
 
 /// Writes an answer to a file in the directory or below the S3 prefix `to`; says what was written.
 pub(super) async fn unload(answer: Answer, to: &str, properties: &Properties) -> Result<String> {
@@ -35,7 +35,8 @@ pub(super) async fn unload(answer: Answer, to: &str, properties: &Properties) ->
     };
     let path = folder.join(format!("part-00000.{extension}"));
     let rows = write(answer, format, store, &path).await.with_context(|| format!("writing to '{to}'"))?;
-    Ok(format!("{rows} rows written to {}/part-00000.{extension}", to.trim_end_matches('/')))
+    let rows = counted(rows as u64, "row");
+    Ok(format!("{rows} written to {}/part-00000.{extension}", to.trim_end_matches('/')))
 }
 
 /// Makes a table of an answer: a Parquet file in the lake, or rows in memory where there is no lake.
@@ -57,13 +58,19 @@ pub(super) async fn create_table(
         catalogue.put(name, Entry::Table(Vec::new())).await?;
         return Ok((
             table,
-            format!("table {name} has {number} rows, until the end: only a lake keeps tables"),
+            format!(
+                "table {name} has {}, until the end: only a lake keeps tables",
+                counted(number as u64, "row")
+            ),
         ));
     };
     let rows = write(answer, Format::Parquet, store.clone(), &path).await?;
     let files = vec![path];
     catalogue.put(name, Entry::Table(files.clone())).await?;
-    Ok((table(context, catalogue, &files).await?, format!("table {name} has {rows} rows{remark}")))
+    Ok((
+        table(context, catalogue, &files).await?,
+        format!("table {name} has {}{remark}", counted(rows as u64, "row")),
+    ))
 }
 
 /// Adds the rows of an answer, which has the columns of the table, to a table in the lake.

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::Place;
-use super::tell::{self, Format, counted};
+use super::tell::{self, Format};
 use crate::lake::{Checked, LakeFinding};
-use crate::output::escape;
+use crate::output::{counted, escape};
 
 /// Check that every file is there and whole, and that the tables agree
 ///

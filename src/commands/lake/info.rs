@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::tell::{self, Format, bytes, counted};
+use super::tell::{self, Format, bytes};
 use super::{Joining, Place};
-use crate::commands::ingest::thousands;
 use crate::config::duration;
 use crate::lake::{LakeInfo, TableInfo};
+use crate::output::{counted, thousands};
 
 /// Show what the lake consists of, and what optimize and vacuum would make of it
 #[derive(Debug, clap::Args)]

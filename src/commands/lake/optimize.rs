@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
-use super::tell::{self, bytes, counted};
+use super::tell::{self, bytes};
 use super::{Joining, Place};
-use crate::commands::ingest::thousands;
+use crate::output::{counted, thousands};
 
 /// Join small files to large ones, in the order of time
 ///

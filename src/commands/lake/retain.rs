@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use chrono::{NaiveDate, TimeDelta, Utc};
 
 use super::Place;
-use super::tell::{self, bytes, counted};
+use super::tell::{self, bytes};
 use crate::config::duration;
+use crate::output::counted;
 
 /// Drop the events of old days; what is known of their log files stays
 ///

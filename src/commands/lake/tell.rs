@@ -6,8 +6,6 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::commands::ingest::thousands;
-
 /// How it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
@@ -15,11 +13,6 @@ pub(super) enum Format {
     Table,
     /// One JSON object
     Json,
-}
-
-/// `1,234 files`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 
 pub(super) fn bytes(number: u64) -> String {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::Place;
-use super::tell::{self, bytes, counted};
+use super::tell::{self, bytes};
 use crate::config::duration;
 use crate::lake::{SHORTEST_RETENTION, VacuumOptions};
-use crate::output::escape;
+use crate::output::{counted, escape};
 
 /// Delete files that are in no table any more, and commits of old versions
 ///

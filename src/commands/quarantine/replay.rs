@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Place, Which, counted, named, pieces, summary};
+use super::{Place, Which, named, pieces, summary};
 use crate::commands::aws::Aws;
 use crate::config::Bucket;
 use crate::lake::{Lake, Quarantined};
 use crate::log_file::Limits;
-use crate::output::escape;
+use crate::output::{counted, escape};
 use crate::quarantine::{self, Options, Replayed};
 use crate::store::S3;
 

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 
-use super::{Place, counted};
+use super::Place;
 use crate::integrity::{Failures, failures};
 use crate::lake::{Lake, WITHDRAWN_FOR, Withdrawn};
-use crate::output::escape;
+use crate::output::{counted, escape};
 
 /// Take the events of log files out of the lake
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::daemon::DaemonStatus;
 use super::lake::LakeStatus;
-use crate::commands::ingest::thousands;
-use crate::output::escape;
+use crate::output::{escape, thousands};
 
 /// Log files that failed and are named in JSON.
 const FAILED_TOLD: usize = 1000;

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::Query;
 use futures::TryStreamExt;
 
 use super::{Run, Session};
+use crate::output::counted;
 use crate::sql::adapt::Headings;
 use crate::sql::catalogue::Entry;
 use crate::sql::command::Name;
@@ -52,8 +53,7 @@ impl Session {
             self.append_in_memory(table, &target, answer, run).await?
         };
         self.forget_views().await.map_err(failed)?;
-        let what = if rows == 1 { "row" } else { "rows" };
-        Ok(Answer::note(format!("{rows} {what} inserted into {table}")))
+        Ok(Answer::note(format!("{} inserted into {table}", counted(rows as u64, "row"))))
     }
 
     async fn append_in_memory(
