@@ -41,6 +41,7 @@ mod lease;
 mod location;
 mod members;
 mod newest;
+mod once_per_text;
 mod optimize;
 mod parallel;
 mod provider;
