@@ -42,6 +42,7 @@ mod lease;
 mod location;
 mod members;
 mod newest;
+mod once_per_text;
 mod optimize;
 mod parallel;
 mod provider;

@@ -4,6 +4,9 @@
 //! whole. Parquet has both for the members as well, and one block of a filter tells as much of one value. A
 //! reader of this module hands DataFusion a file's footer without the row groups that, by those, have no row
 //! for the query; it reads no footer twice, and none before its turn.
+//!
+//! If the query can use the index of pages, the footer that is handed over has it: then it is kept with the footer,
+//! and is not read and decoded again for the next query.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,7 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::blooms::Probe;
@@ -200,11 +203,16 @@ fn in_bounds(group: &RowGroupMetaData, path: &[String], fit: impl Fn(&[u8], &[u8
 pub(crate) struct Readers {
     inner: Arc<dyn ParquetFileReaderFactory>,
     wanted: Arc<Wanted>,
+    with_page_index: bool,
 }
 
 impl Readers {
-    pub(crate) fn new(inner: Arc<dyn ParquetFileReaderFactory>, wanted: Wanted) -> Self {
-        Self { inner, wanted: Arc::new(wanted) }
+    pub(crate) fn new(
+        inner: Arc<dyn ParquetFileReaderFactory>,
+        wanted: Wanted,
+        with_page_index: bool,
+    ) -> Self {
+        Self { inner, wanted: Arc::new(wanted), with_page_index }
     }
 }
 
@@ -220,13 +228,20 @@ impl ParquetFileReaderFactory for Readers {
         let by_statistics = pruned("row_groups_pruned_member_statistics");
         let by_bloom_filter = pruned("row_groups_pruned_bloom_block");
         let inner = self.inner.create_reader(partition, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(Reader { inner, wanted: self.wanted.clone(), by_statistics, by_bloom_filter }))
+        Ok(Box::new(Reader {
+            inner,
+            wanted: self.wanted.clone(),
+            with_page_index: self.with_page_index,
+            by_statistics,
+            by_bloom_filter,
+        }))
     }
 }
 
 struct Reader {
     inner: Box<dyn AsyncFileReader + Send>,
     wanted: Arc<Wanted>,
+    with_page_index: bool,
     by_statistics: Count,
     by_bloom_filter: Count,
 }
@@ -248,7 +263,7 @@ impl AsyncFileReader for Reader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
-            let metadata = self.inner.get_metadata(options).await?;
+            let mut metadata = self.inner.get_metadata(options).await?;
             let groups = 0..metadata.num_row_groups();
             let keep: Vec<usize> =
                 groups.filter(|group| self.wanted.may_be_in(metadata.row_group(*group))).collect();
@@ -256,6 +271,10 @@ impl AsyncFileReader for Reader {
             let kept = keep.len();
             let with_filters = self.wanted.by_filters(keep, &metadata, self.inner.as_mut()).await?;
             self.by_bloom_filter.add(kept - with_filters.len());
+            if self.with_page_index && !with_filters.is_empty() {
+                let index = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+                metadata = self.inner.get_metadata(Some(&index)).await?;
+            }
             if with_filters.len() == metadata.num_row_groups() {
                 return Ok(metadata);
             }

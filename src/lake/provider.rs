@@ -45,11 +45,18 @@ use super::shown::Shown;
 use super::table::DataFile;
 use super::tables::Kind;
 use super::views::with_views;
-use crate::event::schema::LOG_DATE;
+use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE};
 
 /// Above this many files in a scan, their statistics by themselves would take more memory than they
 /// save: some 20 kB each, since DataFusion keeps every column's.
 const MAX_FILES_WITH_STATISTICS: usize = 512;
+
+/// Above this many, their indexes of pages would drive the footers out of the session's memory of footers: they
+/// take several times as much.
+const MAX_FILES_WITH_PAGE_INDEX: usize = 64;
+
+/// What the rows of a file, or the files themselves, are in order of.
+const SORTED_BY: [&str; 3] = [EVENT_DATE, EVENT_TIME, "eventtime"];
 
 /// A table at one version.
 #[derive(Debug)]
@@ -156,8 +163,25 @@ impl LakeTable {
         predicate.prune(self.bounds.as_ref())
     }
 
-    /// The reader of files, which skips row groups in which `filters` let no row through.
-    fn source(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<ParquetSource>> {
+    /// Whether every file's pages may tell where no row passes one of these filters. Conditions on times say it of
+    /// the first and the last file; of others DataFusion sees that all rows pass, and does not look at pages.
+    fn prune_pages(&self, state: &dyn Session, filters: &[Expr]) -> Result<bool> {
+        let schema = DFSchema::try_from(self.stored().clone())?;
+        let is_of_times = |filter: &&Expr| {
+            filter.column_refs().iter().all(|column| SORTED_BY.contains(&column.name.as_str()))
+        };
+        for filter in filters.iter().filter(|filter| !is_of_times(filter)) {
+            let predicate = state.create_physical_expr(filter.clone(), &schema)?;
+            let pages = PruningPredicateBuilder::new().with_file_schema(self.stored().clone());
+            if !pages.try_build(predicate)?.always_true() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The reader of so many files, which skips row groups in which `filters` let no row through.
+    fn source(&self, state: &dyn Session, filters: &[Expr], files: usize) -> Result<Arc<ParquetSource>> {
         let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
@@ -171,8 +195,9 @@ impl LakeTable {
             // Ours reads a block of a filter where DataFusion would read all of it.
             options.global.bloom_filter_on_read = false;
         }
-        if wanted != Wanted::All {
-            readers = Arc::new(Readers::new(readers, wanted));
+        let with_page_index = files <= MAX_FILES_WITH_PAGE_INDEX && self.prune_pages(state, filters)?;
+        if wanted != Wanted::All || with_page_index {
+            readers = Arc::new(Readers::new(readers, wanted, with_page_index));
         }
         let source = ParquetSource::new(self.source_schema.clone())
             .with_table_parquet_options(options)
@@ -284,7 +309,7 @@ impl LakeTable {
             }
         });
         let groups = FileGroup::new(files.collect()).split_files(state.config().target_partitions());
-        let source = self.source(state, &request.filters)?;
+        let source = self.source(state, &request.filters, chosen.len())?;
         MetricBuilder::new(source.metrics()).global_counter("files_total").add(chosen.len() + left_out);
         MetricBuilder::new(source.metrics()).global_counter("files_pruned").add(left_out);
         let config = FileScanConfigBuilder::new(self.store_url.clone(), source)

@@ -1,4 +1,5 @@
-//! A scan that says, in EXPLAIN, how many of the table's files it reads.
+//! A scan that says, in EXPLAIN, how many of the table's files it reads, and asks conditions on texts that repeat
+//! once for each text.
 
 use std::any::Any;
 use std::fmt::{self, Debug, Formatter};
@@ -17,6 +18,8 @@ use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
+
+use super::once_per_text::once_per_text;
 
 /// A data source as it is, and what is told of it besides.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ impl DataSource for Shown {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
+        let schema = self.inner.eq_properties().schema().clone();
+        let filters = filters.into_iter().map(|filter| once_per_text(filter, &schema)).collect();
         let pushed = self.inner.try_pushdown_filters(filters, config)?;
         let updated_node = pushed.updated_node.map(|inner| self.again(inner));
         Ok(FilterPushdownPropagation { filters: pushed.filters, updated_node })

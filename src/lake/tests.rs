@@ -6,6 +6,7 @@ mod growth;
 mod measure;
 mod optimize;
 mod query;
+mod repeated;
 mod settled;
 mod support;
 mod upkeep;

@@ -1,0 +1,348 @@
+//! The first of two aggregates, all of whose groups are texts that repeat: the number of a text is that of its group.
+//!
+//! DataFusion's aggregate hashes numbers as it hashes anything else, which takes more than all the rest of a count.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{StreamExt, stream};
+
+use crate::remembered::Remembered;
+
+/// Aggregates that keep a few bytes a group, so that nothing has to be spilled.
+const SMALL: [&str; 5] = ["avg", "count", "max", "min", "sum"];
+
+/// After a batch with which there are so many groups, they are passed on, and counted anew from the next.
+const MOST_GROUPS: usize = 1 << 16;
+
+/// An aggregate by texts that repeat.
+#[derive(Debug)]
+pub(super) struct FewGroups {
+    aggregate: Arc<AggregateExec>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl FewGroups {
+    /// The same aggregate, of whose groups each text repeats. Nothing if it is not the first of two, or may
+    /// have to keep much.
+    pub(super) fn instead_of(aggregate: &AggregateExec) -> Option<Self> {
+        let is_small = |aggregated: &Arc<AggregateFunctionExpr>| {
+            SMALL.contains(&aggregated.fun().name())
+                && !aggregated.is_distinct()
+                && aggregated.order_bys().is_empty()
+                && aggregated.groups_accumulator_supported()
+        };
+        let fits = *aggregate.mode() == AggregateMode::Partial && aggregate.aggr_expr().iter().all(is_small);
+        fits.then(|| Self::of(Arc::new(aggregate.clone())))
+    }
+
+    fn of(aggregate: Arc<AggregateExec>) -> Self {
+        Self { aggregate, metrics: ExecutionPlanMetricsSet::new() }
+    }
+}
+
+impl DisplayAs for FewGroups {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if !matches!(format, DisplayFormatType::TreeRender) {
+            write!(f, "Numbered")?;
+        }
+        self.aggregate.fmt_as(format, f)
+    }
+}
+
+impl ExecutionPlan for FewGroups {
+    fn name(&self) -> &'static str {
+        "NumberedAggregateExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.aggregate.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.aggregate.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.aggregate.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let aggregate = self.aggregate.clone().replace_children(children, options)?;
+        match aggregate.downcast_ref::<AggregateExec>() {
+            Some(aggregate) => Ok(Arc::new(Self::of(Arc::new(aggregate.clone())))),
+            None => internal_err!("an aggregate with another child is an aggregate"),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let groups = Groups::of(&self.aggregate)?;
+        let running = Running {
+            rows: Some(self.aggregate.input().execute(partition, context)?),
+            groups,
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let batches = stream::try_unfold(running, Running::next);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// A partition that is being aggregated.
+struct Running {
+    /// What is left of its rows.
+    rows: Option<SendableRecordBatchStream>,
+    groups: Groups,
+    metrics: BaselineMetrics,
+}
+
+impl Running {
+    /// The next groups, and what comes after them.
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        while let Some(rows) = &mut self.rows {
+            let batch = rows.next().await.transpose()?;
+            let _timer = self.metrics.elapsed_compute().timer();
+            match batch {
+                Some(batch) => self.groups.add(&batch)?,
+                None => self.rows = None,
+            }
+            let count = self.groups.count();
+            if count >= MOST_GROUPS || (self.rows.is_none() && count > 0) {
+                let groups = self.groups.take()?.record_output(&self.metrics);
+                drop(_timer);
+                return Ok(Some((groups, self)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is known of the groups of the rows so far.
+struct Groups {
+    schema: SchemaRef,
+    by: Vec<Arc<dyn PhysicalExpr>>,
+    numbers: Numbers,
+    aggregated: Vec<Aggregated>,
+}
+
+struct Aggregated {
+    arguments: Vec<Arc<dyn PhysicalExpr>>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    accumulator: Box<dyn GroupsAccumulator>,
+}
+
+impl Groups {
+    fn of(aggregate: &AggregateExec) -> Result<Self> {
+        let aggregated = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
+        let aggregated = aggregated.map(|(aggregated, filter)| {
+            let accumulator = aggregated.create_groups_accumulator()?;
+            Ok(Aggregated { arguments: aggregated.expressions(), filter: filter.clone(), accumulator })
+        });
+        let by: Vec<_> = aggregate.group_expr().expr().iter().map(|(expr, _)| expr.clone()).collect();
+        Ok(Self {
+            schema: aggregate.schema(),
+            numbers: Numbers::new(by.len()),
+            by,
+            aggregated: aggregated.collect::<Result<_>>()?,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.numbers.count()
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let column = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
+        let columns = self.by.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let groups = self.numbers.of_rows(&columns)?;
+        for aggregated in &mut self.aggregated {
+            let values = aggregated.arguments.iter().map(column).collect::<Result<Vec<_>>>()?;
+            let filter = aggregated.filter.as_ref().map(column).transpose()?;
+            let filter = filter.as_ref().map(|filter| filter.as_boolean());
+            aggregated.accumulator.update_batch(&values, &groups, filter, self.numbers.count())?;
+        }
+        Ok(())
+    }
+
+    /// The groups with what was aggregated, of which nothing is left.
+    fn take(&mut self) -> Result<RecordBatch> {
+        let numbers = std::mem::replace(&mut self.numbers, Numbers::new(self.by.len()));
+        let mut columns = numbers.into_columns();
+        for aggregated in &mut self.aggregated {
+            columns.extend(aggregated.accumulator.state(EmitTo::All)?);
+        }
+        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+    }
+}
+
+/// The numbers of groups: of one column those of its texts, of each further one those of pairs of a group by the
+/// columns before and a text.
+struct Numbers {
+    texts: Vec<Texts>,
+    pairs: Vec<Pairs>,
+}
+
+impl Numbers {
+    /// For so many columns, at least one.
+    fn new(columns: usize) -> Self {
+        Self {
+            texts: (0..columns).map(|_| Texts::default()).collect(),
+            pairs: (1..columns).map(|_| Pairs::default()).collect(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self.pairs.last() {
+            Some(pairs) => pairs.pairs.len(),
+            None => self.texts.first().map_or(0, |texts| texts.texts.len()),
+        }
+    }
+
+    /// The group of each row.
+    fn of_rows(&mut self, columns: &[ArrayRef]) -> Result<Vec<usize>> {
+        let mut groups = Vec::new();
+        for (at, (texts, column)) in self.texts.iter_mut().zip(columns).enumerate() {
+            let column = column
+                .as_string_view_opt()
+                .ok_or_else(|| internal_datafusion_err!("groups by {}", column.data_type()))?;
+            let numbers = texts.of_column(column)?;
+            match at.checked_sub(1) {
+                None => groups = numbers,
+                Some(before) => self.pairs[before].of_rows(&mut groups, &numbers)?,
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The texts of each group, column by column.
+    fn into_columns(self) -> Vec<ArrayRef> {
+        let mut groups: Vec<usize> = (0..self.count()).collect();
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.texts.len());
+        for (at, texts) in self.texts.iter().enumerate().rev() {
+            let numbers = match at.checked_sub(1) {
+                None => std::mem::take(&mut groups),
+                Some(before) => {
+                    let pairs = &self.pairs[before].pairs;
+                    let (lefts, rights) = groups.iter().map(|group| pairs[*group]).unzip();
+                    groups = lefts;
+                    rights
+                }
+            };
+            columns.push(Arc::new(texts.of_numbers(&numbers)));
+        }
+        columns.reverse();
+        columns
+    }
+}
+
+/// The texts of a column in the order in which they came; their places are their numbers.
+#[derive(Default)]
+struct Texts {
+    numbers: HashMap<Arc<str>, usize>,
+    null: Option<usize>,
+    texts: Vec<Option<Arc<str>>>,
+}
+
+impl Texts {
+    fn of_column(&mut self, column: &StringViewArray) -> Result<Vec<usize>> {
+        let mut remembered = Remembered::new();
+        let mut numbers = Vec::with_capacity(column.len());
+        let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+        for (row, view) in column.views().iter().enumerate() {
+            numbers.push(if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                self.of_null()
+            } else {
+                remembered.get(*view, || Ok::<_, DataFusionError>(self.of_text(column.value(row))))?
+            });
+        }
+        Ok(numbers)
+    }
+
+    fn of_null(&mut self) -> usize {
+        *self.null.get_or_insert_with(|| {
+            self.texts.push(None);
+            self.texts.len() - 1
+        })
+    }
+
+    fn of_text(&mut self, text: &str) -> usize {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let (number, text) = (self.texts.len(), Arc::<str>::from(text));
+        self.texts.push(Some(text.clone()));
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn of_numbers(&self, numbers: &[usize]) -> StringViewArray {
+        let mut texts = StringViewBuilder::with_capacity(numbers.len());
+        for number in numbers {
+            texts.append_option(self.texts[*number].as_ref());
+        }
+        texts.finish()
+    }
+}
+
+/// Pairs of numbers in the order in which they came; their places are their numbers.
+#[derive(Default)]
+struct Pairs {
+    numbers: HashMap<(usize, usize), usize>,
+    pairs: Vec<(usize, usize)>,
+}
+
+impl Pairs {
+    /// Makes of each number on the left that of its pair with the one on the right.
+    fn of_rows(&mut self, lefts: &mut [usize], rights: &[usize]) -> Result<()> {
+        let mut remembered = Remembered::new();
+        for (left, right) in lefts.iter_mut().zip(rights) {
+            let pair = (*left, *right);
+            let both = (*left as u128) << 64 | *right as u128;
+            *left = remembered.get(both, || Ok::<_, DataFusionError>(self.of_pair(pair)))?;
+        }
+        Ok(())
+    }
+
+    fn of_pair(&mut self, pair: (usize, usize)) -> usize {
+        *self.numbers.entry(pair).or_insert_with(|| {
+            self.pairs.push(pair);
+            self.pairs.len() - 1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
