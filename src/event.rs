@@ -12,10 +12,10 @@ mod reader;
 mod rebuild;
 mod record;
 pub mod schema;
-mod text_column;
-mod texts;
 #[cfg(test)]
 mod tests;
+mod text_column;
+mod texts;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -28,8 +28,8 @@ use reader::Place;
 pub use reader::{Broken, Refused};
 pub use rebuild::{Rebuilder, record_json};
 pub use record::Oddities;
-pub use texts::{as_texts, with_texts};
 use record::{Leaf, Row};
+pub(crate) use texts::{as_texts, with_texts};
 
 /// Where a log file's rows say that they come from.
 #[derive(Debug, Clone, Copy)]
@@ -132,8 +132,8 @@ impl EventBuilder {
         as_texts(&self.finish_as_codes())
     }
 
-    /// The same, but texts that repeat are codes of a dictionary, as far as they were found to: the schema is
-    /// another one for each batch, and [`with_texts`] makes it that of the `events` table.
+    /// The same, but texts that repeat are codes of a dictionary. Whether those of a column do is found out while
+    /// they come, so that the schema is that of the `events` table only as far as a dictionary is as good as text.
     pub fn finish_as_codes(&mut self) -> RecordBatch {
         self.finish_at(self.rows())
     }

@@ -88,7 +88,8 @@ impl Columns {
         self.rows
     }
 
-    /// Bytes held, near enough: the text, and offsets and flags of each row.
+    /// Bytes held, near enough: the text, and offsets or codes, and flags of each row. Texts that repeat count
+    /// each time, though they are kept once: whoever needs them as texts may have to have room for all.
     pub(super) fn memory(&self) -> usize {
         self.text_bytes + self.rows * (self.leaves.len() + 8) * 5
     }

@@ -1,5 +1,7 @@
 //! Texts that repeat, each kept once and told by a number.
 
+#![expect(clippy::cast_possible_truncation, reason = "hashes are cut to the half that is used")]
+
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::sync::{Arc, LazyLock};
@@ -25,6 +27,9 @@ pub(super) struct Interner {
 /// As many slots as an interner begins with.
 const FEWEST_SLOTS: usize = 64;
 
+/// As many slots as an interner keeps for the next texts.
+const MOST_KEPT_SLOTS: usize = 1 << 16;
+
 /// From so many different texts on, they must repeat to be worth their numbers.
 const MANY: usize = 2048;
 
@@ -32,7 +37,8 @@ const MANY: usize = 2048;
 /// reached. Log files are anybody's, and nobody shall make each look-up dearer than the one before.
 const MOST_PROBES: usize = 128;
 
-static SEEDS: LazyLock<[u64; 2]> = LazyLock::new(|| [1, 2].map(|seed: u64| RandomState::new().hash_one(seed)));
+static SEEDS: LazyLock<[u64; 2]> =
+    LazyLock::new(|| [1, 2].map(|seed: u64| RandomState::new().hash_one(seed)));
 
 impl Default for Interner {
     fn default() -> Self {
@@ -62,9 +68,10 @@ impl Interner {
             let at = (hash as usize + probe) & mask;
             let slot = self.slots[at];
             if slot == 0 {
+                let end = i32::try_from(self.texts.len() + text.len()).ok()?;
                 let number = self.ends.len() as u32;
                 self.texts.push_str(text);
-                self.ends.push(u32::try_from(self.texts.len()).ok()?);
+                self.ends.push(end.cast_unsigned());
                 self.slots[at] = hash << 32 | u64::from(number + 1);
                 return Some(number);
             }
@@ -109,9 +116,12 @@ impl Interner {
 
     /// Hands over the texts by their numbers, and starts anew.
     pub(super) fn finish(&mut self) -> Arc<StringArray> {
-        let offsets: Vec<i32> = std::iter::once(0).chain(self.ends.drain(..).map(|end| end as i32)).collect();
+        let offsets: Vec<i32> = std::iter::once(0).chain(self.ends.drain(..).map(u32::cast_signed)).collect();
         let next = String::with_capacity(self.texts.len());
         let texts = std::mem::replace(&mut self.texts, next);
+        if self.slots.len() > MOST_KEPT_SLOTS {
+            self.slots = Vec::new();
+        }
         self.slots.fill(0);
         (self.asked, self.last) = (0, 0);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -178,7 +188,8 @@ mod tests {
     #[test]
     fn texts_of_each_length_have_hashes_of_their_own() {
         let texts = (0..100).flat_map(|length| ["a".repeat(length), "\0".repeat(length)]);
-        let hashes: std::collections::HashSet<u64> = texts.map(|text| hash(text.as_bytes(), [3, 5])).collect();
+        let hashes: std::collections::HashSet<u64> =
+            texts.map(|text| hash(text.as_bytes(), [3, 5])).collect();
         assert_eq!(hashes.len(), 199);
     }
 

@@ -419,13 +419,14 @@ fn texts_that_repeat_are_codes_and_others_are_not() {
     for _ in 0..2 {
         builder.append(&file(records.join("\n").as_bytes()), &ORIGIN, MOST).unwrap();
         let batch = builder.finish_as_codes();
-        let different = |column: &dyn Array| {
-            column.as_any_dictionary_opt().map(|codes| codes.values().len())
-        };
+        let different = |column: &dyn Array| column.as_any_dictionary_opt().map(|codes| codes.values().len());
         let of = |name| different(batch.column_by_name(name).unwrap());
         let identity = batch.column_by_name("useridentity").unwrap().as_struct();
         let member = |name| different(identity.column_by_name(name).unwrap());
-        assert_eq!([of("eventtime"), of("eventid"), of("errorcode"), of("log_file")], [Some(60), None, Some(0), Some(1)]);
+        assert_eq!(
+            [of("eventtime"), of("eventid"), of("errorcode"), of("log_file")],
+            [Some(60), None, Some(0), Some(1)]
+        );
         assert_eq!([member("type"), member("arn"), member("username")], [Some(1), None, Some(0)]);
         let batch = as_texts(&batch);
         assert_eq!(batch.schema(), schema::schema());

@@ -33,7 +33,14 @@ impl TextColumn {
     }
 
     #[inline]
-    pub(super) fn append_leaf(&mut self, at: usize, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
+    pub(super) fn append_leaf(
+        &mut self,
+        at: usize,
+        leaf: Leaf,
+        text: &str,
+        base: usize,
+        scratch: &mut String,
+    ) {
         if let Some(text) = leaf.text(text, base, scratch) {
             self.append(at, text);
         }
@@ -58,7 +65,9 @@ impl TextColumn {
 pub(super) struct RepeatingColumn {
     codes: Vec<u32>,
     different: Interner,
-    unlike: Option<TextColumn>,
+    texts: TextColumn,
+    /// The texts of this batch are in `texts`.
+    given_up: bool,
 }
 
 /// The code of a row without a text.
@@ -68,8 +77,8 @@ impl RepeatingColumn {
     /// Appends the text of row `at`, like [`TextColumn::append`].
     #[inline]
     pub(super) fn append(&mut self, at: usize, text: &str) {
-        if let Some(column) = &mut self.unlike {
-            return column.append(at, text);
+        if self.given_up {
+            return self.texts.append(at, text);
         }
         if self.codes.len() > at {
             return;
@@ -82,7 +91,14 @@ impl RepeatingColumn {
     }
 
     #[inline]
-    pub(super) fn append_leaf(&mut self, at: usize, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
+    pub(super) fn append_leaf(
+        &mut self,
+        at: usize,
+        leaf: Leaf,
+        text: &str,
+        base: usize,
+        scratch: &mut String,
+    ) {
         if let Some(text) = leaf.text(text, base, scratch) {
             self.append(at, text);
         }
@@ -90,25 +106,26 @@ impl RepeatingColumn {
 
     #[cold]
     fn give_up(&mut self, at: usize, text: &str) {
-        let mut column = TextColumn::default();
         for (row, &code) in self.codes.iter().enumerate().filter(|(_, code)| **code != NO_TEXT) {
-            column.append(row, self.different.text(code));
+            self.texts.append(row, self.different.text(code));
         }
-        column.append(at, text);
-        self.unlike = Some(column);
+        self.texts.append(at, text);
+        self.given_up = true;
         self.codes.clear();
         self.different.finish();
     }
 
     /// Hands over the first `rows` rows, as codes or as texts.
     pub(super) fn finish(&mut self, rows: usize) -> ArrayRef {
-        if let Some(mut column) = self.unlike.take() {
-            return column.finish(rows);
+        if std::mem::take(&mut self.given_up) {
+            return self.texts.finish(rows);
         }
         if self.codes.is_empty() {
             let none = UInt32Array::new_null(rows);
             let texts = self.different.finish();
-            return Arc::new(DictionaryArray::<UInt32Type>::try_new(none, texts).expect("no code needs a text"));
+            return Arc::new(
+                DictionaryArray::<UInt32Type>::try_new(none, texts).expect("no code needs a text"),
+            );
         }
         let next = Vec::with_capacity(rows);
         let mut codes = std::mem::replace(&mut self.codes, next);

@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StructArray};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, UInt32Type};
 
 /// The schema with texts for the codes of texts.
-#[must_use]
-pub fn with_texts(schema: &Schema) -> SchemaRef {
+pub(crate) fn with_texts(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields(schema.fields())))
 }
 
 /// The rows with texts for the codes of texts.
-#[must_use]
-pub fn as_texts(batch: &RecordBatch) -> RecordBatch {
+pub(crate) fn as_texts(batch: &RecordBatch) -> RecordBatch {
     let columns = batch.columns().iter().map(texts).collect();
     RecordBatch::try_new(with_texts(&batch.schema()), columns).expect("the columns are of this schema")
 }
 
 /// A column with texts for the codes of texts.
 fn texts(column: &ArrayRef) -> ArrayRef {
-    if let Some(codes) = column.as_any_dictionary_opt() {
+    if let Some(codes) = column.as_dictionary_opt::<UInt32Type>() {
         return take(codes.values(), codes.keys(), None).expect("each code has its text");
     }
     match column.as_struct_opt() {
@@ -35,7 +33,7 @@ fn texts(column: &ArrayRef) -> ArrayRef {
 
 fn has_codes(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Dictionary(..) => true,
+        DataType::Dictionary(codes, _) => **codes == DataType::UInt32,
         DataType::Struct(members) => members.iter().any(|member| has_codes(member.data_type())),
         _ => false,
     }
@@ -49,7 +47,7 @@ fn fields(fields: &Fields) -> Fields {
 fn field(field: &FieldRef) -> FieldRef {
     let with = |data_type| Arc::new(Field::clone(field).with_data_type(data_type));
     match field.data_type() {
-        DataType::Dictionary(_, texts) => with(texts.as_ref().clone()),
+        DataType::Dictionary(_, texts) if has_codes(field.data_type()) => with(texts.as_ref().clone()),
         DataType::Struct(members) if has_codes(field.data_type()) => with(DataType::Struct(fields(members))),
         _ => field.clone(),
     }

@@ -3,6 +3,8 @@
 //! Values that repeat eight times and more are a run; all others are packed, eight at a time.
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE>
 
+#![expect(clippy::cast_possible_truncation, reason = "bytes are cut off one by one")]
+
 /// Values that are packed together.
 const GROUP: usize = 8;
 

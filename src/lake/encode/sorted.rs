@@ -75,7 +75,7 @@ impl RowGroup<'_, '_> {
         parents: &Levels,
     ) -> Result<()> {
         if let (Some(structs), DataType::Struct(members)) = (column.as_struct_opt(), field.data_type()) {
-            let levels = levels(parents, path.len(), structs, &self.places);
+            let levels = levels(parents, u8::try_from(path.len())?, structs, &self.places);
             path.push((field, structs));
             for (field, column) in members.iter().zip(structs.columns()) {
                 self.write(path, field, column, levels.as_ref().unwrap_or(parents))?;
@@ -97,11 +97,11 @@ impl RowGroup<'_, '_> {
         parents: &Levels,
     ) -> Result<bool> {
         let leaf = &self.leaves.as_slice().first().context("a column that is not in the file")?.0;
-        if !self.properties.dictionary_enabled(leaf.path()) {
+        let texts = column.values().as_string_opt::<i32>().context("codes of what is no text")?;
+        if !self.properties.dictionary_enabled(leaf.path()) || texts.null_count() > 0 {
             return Ok(false);
         }
         gather(column, &self.places, depth, parents, &mut self.codes);
-        let texts = column.values().as_string_opt::<i32>().context("codes of what is no text")?;
         let mut coded = Coded { column: leaf.clone(), texts, codes: &mut self.codes, parents };
         let Some((bytes, closed)) = self.chunks.write(&mut coded)? else { return Ok(false) };
         self.leaves.next();
@@ -136,8 +136,8 @@ fn num_leaves(data_type: &DataType) -> usize {
 }
 
 /// The levels of a struct's members; `None` if they are those of the struct.
-fn levels(parents: &Levels, depth: usize, structs: &StructArray, places: &UInt32Array) -> Option<Levels> {
-    let (depth, present) = (depth as u8, structs.nulls());
+fn levels(parents: &Levels, depth: u8, structs: &StructArray, places: &UInt32Array) -> Option<Levels> {
+    let present = structs.nulls();
     if structs.null_count() == structs.len() {
         return None;
     }
@@ -203,7 +203,7 @@ fn within(
 ) -> Result<(FieldRef, ArrayRef)> {
     for (parent, structs) in path.iter().rev() {
         let present = structs.nulls().map(|present| {
-            NullBuffer::from_iter(places.values().iter().map(|place| present.is_valid(*place as usize)))
+            places.values().iter().map(|place| present.is_valid(*place as usize)).collect::<NullBuffer>()
         });
         let members = Fields::from(vec![field]);
         field = Arc::new(parent.as_ref().clone().with_data_type(DataType::Struct(members.clone())));

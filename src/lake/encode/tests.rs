@@ -1,17 +1,26 @@
 //! Against the parquet crate's own writer: the same bytes.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::option_option,
+    reason = "columns are short, and no text is another thing than none in particular"
+)]
+
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray, UInt32Array,
+    Array, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
+    UInt32Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::{cast, take_record_batch};
+use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema, UInt32Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
@@ -56,8 +65,9 @@ type Row = ([Option<String>; 4], [bool; 2]);
 
 /// `top`, `outer` with `name`, `more` and `inner`, which has `name` and a list, and `number`.
 fn batch(rows: &[Row]) -> RecordBatch {
-    let column = |index: usize| -> Vec<Option<String>> { rows.iter().map(|row| row.0[index].clone()).collect() };
-    let there = |index: usize| Some(NullBuffer::from_iter(rows.iter().map(|row| row.1[index])));
+    let column =
+        |index: usize| -> Vec<Option<String>> { rows.iter().map(|row| row.0[index].clone()).collect() };
+    let there = |index: usize| Some(rows.iter().map(|row| row.1[index]).collect::<NullBuffer>());
     let text = |name, data_type: DataType| Field::new(name, data_type, true);
     let lists = rows.iter().map(|row| row.0[3].as_ref().map(|text| vec![None, Some(text.len() as i32)]));
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>(lists);
@@ -69,7 +79,8 @@ fn batch(rows: &[Row]) -> RecordBatch {
         text("more", DataType::Utf8),
         text("inner", DataType::Struct(inner_fields)),
     ]);
-    let outer = StructArray::new(outer_fields.clone(), vec![codes(&column(1)), plain, Arc::new(inner)], there(0));
+    let outer =
+        StructArray::new(outer_fields.clone(), vec![codes(&column(1)), plain, Arc::new(inner)], there(0));
     let schema = Schema::new(vec![
         text("top", codes_type()),
         text("outer", DataType::Struct(outer_fields)),
@@ -100,14 +111,16 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-/// Columns that are one text, or nothing, throughout.
-fn same(rows: Vec<Row>, same: [Option<Option<String>>; 4], there: [Option<bool>; 2]) -> Vec<Row> {
-    let mut rows = rows;
-    for (members, structs) in &mut rows {
-        members.iter_mut().zip(&same).for_each(|(member, same)| *member = same.clone().unwrap_or(member.take()));
-        structs.iter_mut().zip(there).for_each(|(one, there)| *one = there.unwrap_or(*one));
+/// Makes columns one text, or nothing, throughout.
+fn make_same(rows: &mut [Row], texts: &[Option<Option<String>>; 4], there: [Option<bool>; 2]) {
+    for (members, structs) in rows {
+        for (member, text) in members.iter_mut().zip(texts) {
+            *member = text.clone().unwrap_or(member.take());
+        }
+        for (one, there) in structs.iter_mut().zip(there) {
+            *one = there.unwrap_or(*one);
+        }
     }
-    rows
 }
 
 proptest! {
@@ -122,7 +135,8 @@ proptest! {
         dictionary_bytes in prop_oneof![Just(1 << 20), 1..2000usize],
         seed in any::<u64>(),
     ) {
-        let rows = same(rows, all, there);
+        let mut rows = rows;
+        make_same(&mut rows, &all, there);
         let batch = batch(&rows);
         let mut places: Vec<u32> = (0..rows.len() as u32).collect();
         fastrand::Rng::with_seed(seed).shuffle(&mut places);
@@ -143,7 +157,7 @@ proptest! {
         prop_assert!(ours == theirs);
         let read = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(ours)).unwrap();
         let read: Vec<RecordBatch> = read.with_batch_size(1 << 20).build().unwrap().map(Result::unwrap).collect();
-        let read = arrow::compute::concat_batches(&read[0].schema(), &read).unwrap();
+        let read = concat_batches(&read[0].schema(), &read).unwrap();
         prop_assert_eq!(read, take_record_batch(&as_texts(&batch), &places).unwrap());
     }
 }
@@ -161,25 +175,43 @@ fn same_metadata(ours: &[u8], theirs: &[u8]) {
     }
 }
 
-#[test]
-fn large_row_groups_have_the_bytes_that_the_crate_would_write() {
+/// Rows of codes of so many different texts, in the opposite order, and how large row groups are written.
+fn many(different: &[u32]) -> (RecordBatch, UInt32Array, WriterProperties) {
     let rows = ROW_GROUP_ROWS + 30_000;
     let mut random = fastrand::Rng::with_seed(7);
-    // Codes of one bit, of some, of so many that a group takes more than sixteen, and too many for a dictionary.
-    let columns = [2, 300, 100_000, 1_000_000].map(|different: u32| {
-        let texts = StringArray::from_iter_values((0..different).map(|text| format!("{text:x}")));
-        let codes: UInt32Array =
-            (0..rows).map(|_| random.u8(..).gt(&9).then(|| random.u32(..different))).collect();
-        Arc::new(DictionaryArray::<UInt32Type>::new(codes, Arc::new(texts))) as ArrayRef
-    });
-    let fields: Vec<Field> =
-        (0..columns.len()).map(|column| Field::new(column.to_string(), codes_type(), true)).collect();
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.to_vec()).unwrap();
-    let places = UInt32Array::from_iter_values((0..rows as u32).rev());
-    let properties = properties(20_000).set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
+    let column = |different: &u32| {
+        let texts = StringArray::from_iter_values((0..*different).map(|text| format!("{text:x}")));
+        let codes = (0..rows).map(|_| random.u8(..).gt(&9).then(|| random.u32(..*different)));
+        Arc::new(DictionaryArray::<UInt32Type>::new(codes.collect(), Arc::new(texts))) as ArrayRef
+    };
+    let columns: Vec<ArrayRef> = different.iter().map(column).collect();
+    let field = |different: &u32| Field::new(different.to_string(), codes_type(), true);
+    let schema = Schema::new(different.iter().map(field).collect::<Vec<_>>());
+    let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+    let properties = properties(20_000).set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    (batch, UInt32Array::from_iter_values((0..rows as u32).rev()), properties.build())
+}
+
+#[test]
+fn large_row_groups_have_the_bytes_that_the_crate_would_write() {
+    // Codes of one bit, of some, and of so many that eight of them take more than sixteen bytes.
+    let (batch, places, properties) = many(&[2, 300, 100_000]);
     let (ours, theirs) = (ours(&batch, &places, &properties), theirs(&batch, &places, &properties));
     same_metadata(&ours, &theirs);
     assert!(ours == theirs);
+}
+
+#[test]
+fn texts_that_are_too_much_for_a_dictionary_are_written_without() {
+    let (batch, places, properties) = many(&[1_000_000]);
+    let file = Bytes::from(ours(&batch, &places, &properties));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let encodings = |group: &RowGroupMetaData| group.column(0).encodings().any(|one| one == Encoding::PLAIN);
+    let groups = reader.metadata().row_groups();
+    assert_eq!(groups.iter().map(encodings).collect::<Vec<_>>(), [true, true]);
+    let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    let read = concat_batches(&read[0].schema(), &read).unwrap();
+    assert_eq!(read, take_record_batch(&as_texts(&batch), &places).unwrap());
 }
 
 #[test]
