@@ -6,6 +6,7 @@
 //! as [`Broken`], with its place.
 
 mod columns;
+mod interner;
 mod plan;
 mod reader;
 mod rebuild;
@@ -13,6 +14,8 @@ mod record;
 pub mod schema;
 #[cfg(test)]
 mod tests;
+mod text_column;
+mod texts;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -26,6 +29,7 @@ pub use reader::{Broken, Refused};
 pub use rebuild::{Rebuilder, record_json};
 pub use record::Oddities;
 use record::{Leaf, Row};
+pub(crate) use texts::{as_texts, with_texts};
 
 /// Where a log file's rows say that they come from.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +104,7 @@ impl EventBuilder {
         if appended.is_err() && self.columns.rows() > before {
             let kept = self.columns.finish(before);
             if before > 0 {
-                self.kept.push(kept);
+                self.kept.push(as_texts(&kept));
             }
         }
         appended
@@ -125,13 +129,19 @@ impl EventBuilder {
 
     /// Hands over the rows, and starts anew.
     pub fn finish(&mut self) -> RecordBatch {
+        as_texts(&self.finish_as_codes())
+    }
+
+    /// The same, but texts that repeat are codes of a dictionary. Whether those of a column do is found out while
+    /// they come, so that the schema is that of the `events` table only as far as a dictionary is as good as text.
+    pub fn finish_as_codes(&mut self) -> RecordBatch {
         self.finish_at(self.rows())
     }
 
     /// Hands over the first `rows` rows and nothing else: the end of a builder whose last
     /// [`EventBuilder::append`] has panicked, somewhere between two of its columns.
     pub fn salvage(mut self, rows: usize) -> RecordBatch {
-        self.finish_at(rows)
+        as_texts(&self.finish_at(rows))
     }
 
     fn finish_at(&mut self, rows: usize) -> RecordBatch {
@@ -140,7 +150,7 @@ impl EventBuilder {
             return last;
         }
         let mut batches = std::mem::take(&mut self.kept);
-        batches.push(last);
+        batches.push(as_texts(&last));
         concat_batches(&schema::schema(), &batches).expect("they are all of one schema")
     }
 }

@@ -4,31 +4,31 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanBufferBuilder, Date32Builder, Int32Builder, ListArray, MapArray, RecordBatch,
-    StringBuilder, StructArray, TimestampMicrosecondBuilder, new_null_array,
+    StructArray, TimestampMicrosecondBuilder, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field as ArrowField, FieldRef, Fields, Schema};
 
-use super::plan::{Node, PLAN, Shape};
+use super::plan::{LeafKind, Node, PLAN, Shape};
 use super::record::{Leaf, List, Map, Row};
 use super::schema::{self, map_entries};
+use super::text_column::{RepeatingColumn, TextColumn};
 use super::{Origin, RowTime};
-use crate::json::unescape;
 
 /// The columns under construction.
 #[derive(Debug)]
 pub(super) struct Columns {
-    leaves: Vec<TextColumn>,
+    leaves: Vec<LeafColumn>,
     structs: Vec<BooleanBufferBuilder>,
     lists: Vec<ListColumn>,
     maps: Vec<MapColumn>,
     unmapped: TextColumn,
-    null_fields: TextColumn,
+    null_fields: RepeatingColumn,
     event_time: TimestampMicrosecondBuilder,
-    log_file: StringBuilder,
+    log_file: RepeatingColumn,
     record_index: Int32Builder,
-    account: StringBuilder,
-    region: StringBuilder,
+    account: RepeatingColumn,
+    region: RepeatingColumn,
     log_date: Date32Builder,
     event_date: Date32Builder,
     rows: usize,
@@ -36,12 +36,12 @@ pub(super) struct Columns {
     scratch: String,
 }
 
-/// A column of text that is told of its texts only: most columns are null in most rows.
-#[derive(Debug, Default)]
-struct TextColumn {
-    builder: StringBuilder,
-    /// Rows that the builder has.
-    filled: usize,
+/// A leaf of a record that is in no list and no map.
+#[derive(Debug)]
+enum LeafColumn {
+    Repeating(RepeatingColumn),
+    /// Free-form JSON.
+    Text(TextColumn),
 }
 
 #[derive(Debug)]
@@ -65,17 +65,17 @@ impl Columns {
     pub(super) fn new() -> Self {
         let plan = &*PLAN;
         Columns {
-            leaves: texts(plan.leaves),
+            leaves: plan.leaves.iter().map(|kind| LeafColumn::new(*kind)).collect(),
             structs: (0..plan.structs).map(|_| BooleanBufferBuilder::new(0)).collect(),
             lists: list_nodes(&plan.root).iter().map(|node| ListColumn::new(node.members.len())).collect(),
             maps: (0..plan.maps).map(|_| MapColumn::new()).collect(),
             unmapped: TextColumn::default(),
-            null_fields: TextColumn::default(),
+            null_fields: RepeatingColumn::default(),
             event_time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
-            log_file: StringBuilder::new(),
+            log_file: RepeatingColumn::default(),
             record_index: Int32Builder::new(),
-            account: StringBuilder::new(),
-            region: StringBuilder::new(),
+            account: RepeatingColumn::default(),
+            region: RepeatingColumn::default(),
             log_date: Date32Builder::new(),
             event_date: Date32Builder::new(),
             rows: 0,
@@ -88,7 +88,8 @@ impl Columns {
         self.rows
     }
 
-    /// Bytes held, near enough: the text, and offsets and flags of each row.
+    /// Bytes held, near enough: the text, and offsets or codes, and flags of each row. Texts that repeat count
+    /// each time, though they are kept once: whoever needs them as texts may have to have room for all.
     pub(super) fn memory(&self) -> usize {
         self.text_bytes + self.rows * (self.leaves.len() + 8) * 5
     }
@@ -116,9 +117,13 @@ impl Columns {
             column.append(map, text, base, &mut self.scratch);
         }
         row.unmapped(text, base, &mut self.scratch);
-        self.unmapped.append_unless_empty(self.rows, &self.scratch);
+        if !self.scratch.is_empty() {
+            self.unmapped.append(self.rows, &self.scratch);
+        }
         row.null_fields(&mut self.scratch);
-        self.null_fields.append_unless_empty(self.rows, &self.scratch);
+        if !self.scratch.is_empty() {
+            self.null_fields.append(self.rows, &self.scratch);
+        }
         self.append_provenance(time, index, origin);
         self.rows += 1;
         self.text_bytes += text.len() + origin.log_file.len();
@@ -126,10 +131,14 @@ impl Columns {
 
     fn append_provenance(&mut self, time: RowTime, index: i32, origin: &Origin) {
         self.event_time.append_option(time.micros);
-        self.log_file.append_value(origin.log_file);
+        self.log_file.append(self.rows, origin.log_file);
         self.record_index.append_value(index);
-        self.account.append_option(origin.account);
-        self.region.append_option(origin.region);
+        if let Some(account) = origin.account {
+            self.account.append(self.rows, account);
+        }
+        if let Some(region) = origin.region {
+            self.region.append(self.rows, region);
+        }
         self.log_date.append_option(origin.log_date);
         self.event_date.append_option(time.date.or(origin.log_date));
     }
@@ -150,15 +159,17 @@ impl Columns {
             self.unmapped.finish(rows),
             self.null_fields.finish(rows),
             Arc::new(self.event_time.finish().slice(0, rows)),
-            Arc::new(self.log_file.finish().slice(0, rows)),
+            self.log_file.finish(rows),
             Arc::new(self.record_index.finish().slice(0, rows)),
-            Arc::new(self.account.finish().slice(0, rows)),
-            Arc::new(self.region.finish().slice(0, rows)),
+            self.account.finish(rows),
+            self.region.finish(rows),
             Arc::new(self.log_date.finish().slice(0, rows)),
             Arc::new(self.event_date.finish().slice(0, rows)),
         ]);
         (self.rows, self.text_bytes) = (0, 0);
-        RecordBatch::try_new(schema, arrays).expect("the columns are built after the schema")
+        let fields = schema.fields().iter().zip(&arrays);
+        let fields: Fields = fields.map(|(field, array)| as_built(field, array)).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("the columns are of these fields")
     }
 
     fn finish_shape(&mut self, shape: &Shape, data_type: &DataType, rows: usize) -> ArrayRef {
@@ -176,56 +187,35 @@ impl Columns {
     fn finish_struct(&mut self, slot: usize, node: &Node, fields: &Fields, rows: usize) -> ArrayRef {
         let present = first(&mut self.structs[slot], rows);
         let children = node.members.iter().zip(fields);
-        let arrays = children
+        let arrays: Vec<ArrayRef> = children
             .map(|(member, field)| self.finish_shape(&member.shape, field.data_type(), rows))
             .collect();
-        Arc::new(StructArray::new(fields.clone(), arrays, Some(present)))
+        let fields = fields.iter().zip(&arrays).map(|(field, array)| as_built(field, array)).collect();
+        Arc::new(StructArray::new(fields, arrays, Some(present)))
     }
 }
 
-impl TextColumn {
-    /// Appends the text of row `at`; the rows since the last text are null. A row has one text: the first counts.
-    #[inline]
-    fn append(&mut self, at: usize, text: &str) {
-        if self.filled > at {
-            return;
+impl LeafColumn {
+    fn new(kind: LeafKind) -> Self {
+        match kind {
+            LeafKind::Text | LeafKind::Flag => LeafColumn::Repeating(RepeatingColumn::default()),
+            LeafKind::Json => LeafColumn::Text(TextColumn::default()),
         }
-        if self.filled < at {
-            self.builder.append_nulls(at - self.filled);
-        }
-        self.builder.append_value(text);
-        self.filled = at + 1;
     }
 
     #[inline]
     fn append_leaf(&mut self, at: usize, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
-        match leaf {
-            Leaf::Absent => {}
-            Leaf::Plain(start, end) => self.append(at, &text[start - base..end - base]),
-            Leaf::Escaped(start, end) => {
-                scratch.clear();
-                unescape(&text[start - base..end - base], scratch);
-                self.append(at, scratch);
-            }
+        match self {
+            LeafColumn::Repeating(column) => column.append_leaf(at, leaf, text, base, scratch),
+            LeafColumn::Text(column) => column.append_leaf(at, leaf, text, base, scratch),
         }
     }
 
-    fn append_unless_empty(&mut self, at: usize, text: &str) {
-        if !text.is_empty() {
-            self.append(at, text);
-        }
-    }
-
-    /// Hands over the first `rows` rows. The next batch is likely to be as large, and gets the room.
     fn finish(&mut self, rows: usize) -> ArrayRef {
-        if self.filled < rows {
-            self.builder.append_nulls(rows - self.filled);
+        match self {
+            LeafColumn::Repeating(column) => column.finish(rows),
+            LeafColumn::Text(column) => column.finish(rows),
         }
-        let bytes = self.builder.values_slice().len();
-        let next = if bytes == 0 { StringBuilder::new() } else { StringBuilder::with_capacity(rows, bytes) };
-        let mut full = std::mem::replace(&mut self.builder, next);
-        self.filled = 0;
-        Arc::new(full.finish().slice(0, rows))
     }
 }
 
@@ -291,6 +281,14 @@ impl MapColumn {
         self.entries = 0;
         Arc::new(MapArray::new(entries.clone(), offsets, pairs, Some(present), false))
     }
+}
+
+/// The field of a column whose texts may be codes.
+fn as_built(field: &FieldRef, array: &ArrayRef) -> FieldRef {
+    if field.data_type() == array.data_type() {
+        return field.clone();
+    }
+    Arc::new(ArrowField::clone(field).with_data_type(array.data_type().clone()))
 }
 
 /// The first `length` flags.

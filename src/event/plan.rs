@@ -47,7 +47,8 @@ pub(super) enum LeafKind {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) root: Node,
-    pub(super) leaves: usize,
+    /// What the leaf of each slot is.
+    pub(super) leaves: Vec<LeafKind>,
     pub(super) structs: usize,
     pub(super) lists: usize,
     pub(super) maps: usize,
@@ -64,7 +65,7 @@ pub(super) struct Plan {
 pub(super) static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     let mut plan = Plan {
         root: Node { members: Vec::new(), order: 0 },
-        leaves: 0,
+        leaves: Vec::new(),
         structs: 0,
         lists: 0,
         maps: 0,
@@ -121,7 +122,8 @@ impl Plan {
     }
 
     fn leaf(&mut self, kind: LeafKind) -> Shape {
-        Shape::Leaf { slot: next(&mut self.leaves), kind }
+        self.leaves.push(kind);
+        Shape::Leaf { slot: self.leaves.len() - 1, kind }
     }
 }
 

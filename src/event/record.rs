@@ -125,7 +125,7 @@ impl Row {
     pub(super) fn new() -> Self {
         let plan = &*PLAN;
         Row {
-            leaves: vec![Leaf::Absent; plan.leaves],
+            leaves: vec![Leaf::Absent; plan.leaves.len()],
             present: vec![false; plan.structs],
             lists: (0..plan.lists).map(|_| List::default()).collect(),
             maps: (0..plan.maps).map(|_| Map::default()).collect(),

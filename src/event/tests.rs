@@ -404,3 +404,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn texts_that_repeat_are_codes_and_others_are_not() {
+    let records: Vec<String> = (0..5000)
+        .map(|id| {
+            let time = format!("2026-01-05T08:{:02}:00Z", id % 60);
+            format!(
+                r#"{{"eventVersion":"1.08","eventTime":"{time}","eventID":"{id}","userIdentity":{{"arn":"arn-{id}","type":"Root"}}}}"#
+            )
+        })
+        .collect();
+    let mut builder = EventBuilder::new();
+    for _ in 0..2 {
+        builder.append(&file(records.join("\n").as_bytes()), &ORIGIN, MOST).unwrap();
+        let batch = builder.finish_as_codes();
+        let different = |column: &dyn Array| column.as_any_dictionary_opt().map(|codes| codes.values().len());
+        let of = |name| different(batch.column_by_name(name).unwrap());
+        let identity = batch.column_by_name("useridentity").unwrap().as_struct();
+        let member = |name| different(identity.column_by_name(name).unwrap());
+        assert_eq!(
+            [of("eventtime"), of("eventid"), of("errorcode"), of("log_file")],
+            [Some(60), None, Some(0), Some(1)]
+        );
+        assert_eq!([member("type"), member("arn"), member("username")], [Some(1), None, Some(0)]);
+        let batch = as_texts(&batch);
+        assert_eq!(batch.schema(), schema::schema());
+        assert_eq!(ids(&batch), (0..5000).map(|id| id.to_string()).collect::<Vec<_>>());
+        for (row, record) in records.iter().enumerate().step_by(97) {
+            assert_eq!(rebuilt(&batch, row), serde_json::from_str::<Value>(record).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_million_different_texts_in_a_column_are_kept_as_texts() {
+    // Half of the rows have no text in this column, as if it were a member that only some records have.
+    let mut column = text_column::RepeatingColumn::default();
+    for row in 0..1_000_000 {
+        column.append(2 * row, &format!("{row:x}"));
+    }
+    let texts = column.finish(2_000_000);
+    let texts: &StringArray = texts.as_string();
+    assert_eq!((texts.len(), texts.null_count()), (2_000_000, 1_000_000));
+    assert!((0..1_000_000).all(|row| texts.value(2 * row) == format!("{row:x}")));
+}

@@ -403,7 +403,7 @@ impl<T> Loader<T> {
         failpoint::reach(failpoint::BEFORE_WRITE);
         let mut batch = std::mem::take(&mut self.batch);
         if self.events.rows() > 0 {
-            batch.events.push(self.events.finish());
+            batch.events.push(self.events.finish_as_codes());
         }
         let staged = self.writer.write_here(&Handle::current(), batch).context("writing to the lake");
         failpoint::reach(failpoint::AFTER_WRITE);

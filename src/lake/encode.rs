@@ -1,13 +1,18 @@
 //! Rows to Parquet files, with the statistics that Delta keeps of each.
 
+mod chunk;
+mod hybrid;
+mod sorted;
+#[cfg(test)]
+mod tests;
+mod truncated;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StructArray, UInt32Array};
-use arrow::compute::{filter_record_batch, interleave_record_batch, take};
-use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayAccessor, ArrayIter, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave_record_batch};
+use arrow::datatypes::{Date32Type, SchemaRef, TimestampMicrosecondType, UInt32Type};
 use bytes::Bytes;
 use chrono::Utc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -24,6 +29,7 @@ use super::file_stats;
 use super::tables::Kind;
 use super::views::{as_stored, with_views};
 use crate::event::schema::{EVENT_DATE, EVENT_TIME};
+use crate::event::{as_texts, with_texts};
 
 /// CloudTrail's text repeats itself so much that level 1 takes most of the gain, and encoding is
 /// the dearest step after inflating.
@@ -59,8 +65,11 @@ pub(crate) fn encode_events(batches: &[RecordBatch]) -> Result<Vec<Encoded>> {
     let Some(first) = batches.first() else { return Ok(vec![]) };
     let date_column = first.schema().index_of(EVENT_DATE)?;
     let stored: Vec<usize> = (0..first.num_columns()).filter(|column| *column != date_column).collect();
-    let stored = batches.iter().map(|batch| batch.project(&stored)).collect::<Result<Vec<_>, _>>()?;
-    let stored: Vec<&RecordBatch> = stored.iter().collect();
+    let mut stored = batches.iter().map(|batch| batch.project(&stored)).collect::<Result<Vec<_>, _>>()?;
+    if stored.len() > 1 {
+        // Each has codes of its own.
+        stored = stored.iter().map(as_texts).collect();
+    }
     let mut files = vec![];
     for (date, mut rows) in rows_by_date(batches)? {
         rows.sort_unstable();
@@ -98,35 +107,24 @@ fn rows_by_date(batches: &[RecordBatch]) -> Result<BTreeMap<Option<chrono::Naive
     Ok(days.into_iter().map(|(day, rows)| (date(day), rows)).collect())
 }
 
-fn encode_sorted(batches: &[&RecordBatch], rows: &[Row], date: Option<String>) -> Result<Encoded> {
+fn encode_sorted(batches: &[RecordBatch], rows: &[Row], date: Option<String>) -> Result<Encoded> {
     let directory = format!("{EVENT_DATE}={}/", date.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__"));
     let partition = BTreeMap::from([(EVENT_DATE.to_owned(), date)]);
-    let gathered = rows.chunks(GATHER_ROWS).map(|rows| gather(batches, rows));
-    encode(Kind::Events, &batches[0].schema(), gathered, &directory, partition)
+    let schema = with_texts(&batches[0].schema());
+    let [batch] = batches else {
+        let gathered = rows.chunks(GATHER_ROWS).map(|rows| gather(batches, rows));
+        return encode(Kind::Events, &schema, gathered, &directory, partition);
+    };
+    let places: UInt32Array = rows.iter().map(|(_, _, row)| u32::try_from(*row).ok()).collect();
+    let (bytes, metadata) = sorted::write(batch, &places, &schema, properties(Kind::Events, &schema)?)?;
+    encoded(Kind::Events, bytes, &metadata, &directory, partition)
 }
 
 /// The rows in the order that `rows` has.
-fn gather(batches: &[&RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
-    let [batch] = batches else {
-        let places: Vec<(usize, usize)> = rows.iter().map(|(_, batch, row)| (*batch, *row)).collect();
-        return Ok(interleave_record_batch(batches, &places)?);
-    };
-    let places: UInt32Array = rows.iter().map(|(_, _, row)| u32::try_from(*row).ok()).collect();
-    let columns = batch.columns().iter().map(|column| chosen(column, &places));
-    Ok(RecordBatch::try_new(batch.schema(), columns.collect::<Result<_>>()?)?)
-}
-
-/// What `take` does, but for nothing where there is nothing: most members are null in all rows of a batch.
-fn chosen(column: &ArrayRef, places: &UInt32Array) -> Result<ArrayRef> {
-    if column.null_count() == column.len() {
-        return Ok(column.slice(0, places.len()));
-    }
-    let Some(structs) = column.as_struct_opt() else { return Ok(take(column, places, None)?) };
-    let members = structs.columns().iter().map(|member| chosen(member, places));
-    let present = structs
-        .nulls()
-        .map(|present| places.values().iter().map(|&row| present.is_valid(row as usize)).collect());
-    Ok(Arc::new(StructArray::try_new(structs.fields().clone(), members.collect::<Result<_>>()?, present)?))
+fn gather(batches: &[RecordBatch], rows: &[Row]) -> Result<RecordBatch> {
+    let places: Vec<(usize, usize)> = rows.iter().map(|(_, batch, row)| (*batch, *row)).collect();
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    Ok(interleave_record_batch(&batches, &places)?)
 }
 
 /// Encodes rows of one of the tables that have no partitions.
@@ -184,9 +182,19 @@ fn encode(
         writer.write(&batch?)?;
     }
     let metadata = writer.close()?;
+    encoded(kind, bytes, &metadata, directory, partition_values)
+}
+
+fn encoded(
+    kind: Kind,
+    bytes: Vec<u8>,
+    metadata: &ParquetMetaData,
+    directory: &str,
+    partition_values: BTreeMap<String, Option<String>>,
+) -> Result<Encoded> {
     let path = format!("{directory}part-{}.parquet", Uuid::new_v4());
-    let add = add(kind, path, partition_values, bytes.len() as u64, &metadata);
-    check_rows(&metadata)?;
+    let add = add(kind, path, partition_values, bytes.len() as u64, metadata);
+    check_rows(metadata)?;
     Ok(Encoded { add, bytes: bytes.into() })
 }
 
@@ -217,6 +225,11 @@ fn check_rows(metadata: &ParquetMetaData) -> Result<()> {
 
 /// How the files of a table are written.
 pub(crate) fn options(kind: Kind, schema: &SchemaRef) -> Result<ArrowWriterOptions> {
+    let properties = properties(kind, schema)?;
+    Ok(ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true))
+}
+
+fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
     let builder = WriterProperties::builder()
         .set_created_by(concat!("trailq version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
@@ -227,8 +240,7 @@ pub(crate) fn options(kind: Kind, schema: &SchemaRef) -> Result<ArrowWriterOptio
     };
     let read_as = encode_arrow_schema(&with_views(schema));
     let read_as = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), read_as);
-    let properties = builder.set_key_value_metadata(Some(vec![read_as])).build();
-    Ok(ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true))
+    Ok(builder.set_key_value_metadata(Some(vec![read_as])).build())
 }
 
 fn event_properties(
@@ -269,24 +281,29 @@ pub(crate) fn read_columns(file: Bytes, names: &[&str]) -> Result<Vec<RecordBatc
 pub(crate) fn check_provenance(batches: &[RecordBatch], is_listed: impl Fn(&str) -> bool) -> Result<()> {
     for batch in batches {
         let names = batch.column_by_name("log_file").context("events without log_file")?;
-        let names = names.as_string_opt::<i32>().context("log_file is no text")?;
-        for run in runs(names.len(), |row| names.is_valid(row).then(|| names.value(row))) {
-            if names.is_null(run.start) || !is_listed(names.value(run.start)) {
-                bail!("a row comes from no log file of its batch");
+        let listed = match names.as_dictionary_opt::<UInt32Type>() {
+            Some(codes) => {
+                let names = codes.values().as_string_opt::<i32>().context("log_file is no text")?;
+                all_runs(codes.keys(), |code| is_listed(names.value(code as usize)))
             }
+            None => all_runs(names.as_string_opt::<i32>().context("log_file is no text")?, &is_listed),
+        };
+        if !listed {
+            bail!("a row comes from no log file of its batch");
         }
     }
     Ok(())
 }
 
-/// Ranges of equal neighbours: the rows of a file stand together.
-fn runs<T: PartialEq>(len: usize, value: impl Fn(usize) -> T) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = vec![];
-    for row in 0..len {
-        match runs.last_mut() {
-            Some(run) if value(run.start) == value(row) => run.end = row + 1,
-            _ => runs.push(row..row + 1),
-        }
-    }
-    runs
+/// Whether `is_right` says so of each value; equal neighbours are asked for once: the rows of a file stand together.
+fn all_runs<A: ArrayAccessor>(values: A, is_right: impl Fn(A::Item) -> bool) -> bool
+where
+    A::Item: PartialEq + Copy,
+{
+    let mut last = None;
+    ArrayIter::new(values).all(|value| {
+        let right = value.is_some() && (value == last || value.is_some_and(&is_right));
+        last = value;
+        right
+    })
 }

@@ -16,11 +16,12 @@ use super::file_stats::FileStats;
 use super::rows;
 use super::table::Table;
 use super::tables::{Kind, Tables};
+use crate::event::with_texts;
 
 /// Log files and digests that join the lake together, or not at all.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The log files' records, in the schema of [`crate::event::schema`].
+    /// The log files' records, in the schema of [`crate::event::schema`]; texts may be codes of a dictionary.
     pub events: Vec<RecordBatch>,
     /// One entry for each log file, those without any event included.
     pub files: Vec<LogFileEntry>,
@@ -349,7 +350,7 @@ fn check(batch: &mut Batch) -> Result<()> {
     batch.events.retain(|events| events.num_rows() > 0);
     let schema = Kind::Events.schema();
     for events in &batch.events {
-        if events.schema().fields() != schema.fields() {
+        if with_texts(&events.schema()).fields() != schema.fields() {
             return Err(anyhow!("a batch of events in another schema"));
         }
     }
