@@ -106,7 +106,8 @@ impl ChunkWriter {
         written
     }
 
-    /// Numbers the texts in the order of their first use.
+    /// Numbers the texts in the order of their first use. Pages end after their rows: codes of so many are far from
+    /// the bytes that a page may have.
     fn number(&mut self, coded: &mut Coded) -> Option<Vec<Numbered>> {
         let most = self.properties.column_dictionary_page_size_limit(coded.column.path());
         let page_rows = self.properties.data_page_row_count_limit();
