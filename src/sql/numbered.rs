@@ -318,6 +318,9 @@ mod tests {
         let plan =
             answer(&session, "EXPLAIN SELECT eventname, count(*) FROM cloudtrail_logs GROUP BY 1").await;
         let plan = plan.concat();
-        assert!(plan.contains("NumberedAggregateExec: mode=Partial, gby=[eventname@0 as eventname]"), "{plan}");
+        assert!(
+            plan.contains("NumberedAggregateExec: mode=Partial, gby=[eventname@0 as eventname]"),
+            "{plan}"
+        );
     }
 }

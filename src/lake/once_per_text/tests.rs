@@ -39,8 +39,12 @@ fn counting(volatility: Volatility, schema: &Schema, text: Expr) -> (Expr, Arc<A
     };
     let function =
         create_udf("ends", vec![DataType::Utf8View], DataType::Boolean, volatility, Arc::new(evaluate));
-    let call =
-        ScalarFunctionExpr::try_new(Arc::new(function), vec![text], schema, Arc::new(ConfigOptions::default()));
+    let call = ScalarFunctionExpr::try_new(
+        Arc::new(function),
+        vec![text],
+        schema,
+        Arc::new(ConfigOptions::default()),
+    );
     (Arc::new(call.unwrap()), asked)
 }
 

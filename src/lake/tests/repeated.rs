@@ -15,14 +15,16 @@ const ROWS: i64 = 45_000;
 
 /// Two days of events: a few names, of which some are long, empty or absent, and parameters that never repeat.
 fn lines(day: i64) -> String {
-    let names = ["GetObject", "", "PutObject", "AssumeRoleWithWebIdentity", "DescribeInstanceTypeOfferings", "Z"];
+    let names =
+        ["GetObject", "", "PutObject", "AssumeRoleWithWebIdentity", "DescribeInstanceTypeOfferings", "Z"];
     let start = time("2026-01-05T00:00:00Z") + TimeDelta::days(day);
     let mut lines = String::new();
     for row in 0..ROWS {
         let seed = (row * row + day) % 7919;
         let place = usize::try_from(seed % 7).unwrap();
         let at = start + TimeDelta::seconds(row);
-        let identity = serde_json::json!({"arn": format!("arn:aws:sts::1:assumed-role/role-{}", (seed + day) % 90)});
+        let identity =
+            serde_json::json!({"arn": format!("arn:aws:sts::1:assumed-role/role-{}", (seed + day) % 90)});
         let line = serde_json::json!({
             "eventname": names.get(place),
             "errorcode": (seed % 50 < 3).then(|| format!("Code{}", seed % 50)),
@@ -89,7 +91,7 @@ async fn conditions_pass_the_same_rows_of_files_as_of_memory() {
         "eventname LIKE 'nothing%'",
         "useridentity['arn'] IN (SELECT useridentity['arn'] FROM {table} WHERE errorcode = 'Code0' AND event_date = '2026-01-05')",
     ];
-    let aggregates = "count(*), count(eventname), min(eventid), max(eventid), max(requestparameters)";
+    let aggregates = "count(*) AS n, count(eventname) AS named, min(eventid) AS first, max(eventid) AS last, max(requestparameters) AS most";
     for condition in conditions {
         let ask = |table: &str| {
             let condition = condition.replace("{table}", table);

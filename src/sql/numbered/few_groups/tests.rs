@@ -46,7 +46,8 @@ async fn groups_are_as_those_of_texts_that_do_not_repeat() {
         ("errorcode, eventname, errorcode", "errorcode || '', eventname || '', errorcode || ''"),
         ("awsregion, errorcode", "awsregion || '', errorcode || ''"),
     ] {
-        let ask = |by: &str| format!("SELECT {by}, {aggregates} FROM cloudtrail_logs GROUP BY {by} ORDER BY {by}");
+        let ask =
+            |by: &str| format!("SELECT {by}, {aggregates} FROM cloudtrail_logs GROUP BY {by} ORDER BY {by}");
         let plan = answer(&session, &format!("EXPLAIN {}", ask(numbered))).await.concat();
         assert!(plan.contains("NumberedAggregateExec: mode=Partial"), "{plan}");
         let plan = answer(&session, &format!("EXPLAIN {}", ask(plain))).await.concat();
