@@ -3,7 +3,8 @@
 //! Equal views of one array are equal texts, and a page of a Parquet dictionary gives equal texts equal views. So
 //! a few remembered ones save nearly all look-ups.
 
-/// How many are remembered: a later one takes the place of an earlier one. So many fit into a core's first cache.
+/// How many are remembered, each in one of two places; the one that was met last drives the other one on. So many fit
+/// into a core's first cache.
 const PLACES: usize = 1 << 10;
 
 /// What is known of some views of one array.
@@ -20,15 +21,29 @@ impl<T: Copy> Remembered<T> {
     /// What is remembered of a view, or else what `find` finds out about it.
     #[inline]
     pub(crate) fn get<E>(&mut self, view: u128, find: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let place = place(view);
-        if self.views[place] == view
-            && let Some(found) = self.found[place]
-        {
-            return Ok(found);
+        if let Some(known) = self.known(view) {
+            return Ok(known);
         }
         let found = find()?;
-        (self.views[place], self.found[place]) = (view, Some(found));
+        self.remember(view, found);
         Ok(found)
+    }
+
+    /// What is remembered of a view.
+    #[inline]
+    pub(crate) fn known(&self, view: u128) -> Option<T> {
+        let place = place(view);
+        if self.views[place] == view && self.found[place].is_some() {
+            return self.found[place];
+        }
+        if self.views[place ^ 1] == view { self.found[place ^ 1] } else { None }
+    }
+
+    /// Remembers what was found out about a view that is not known.
+    pub(crate) fn remember(&mut self, view: u128, found: T) {
+        let place = place(view);
+        (self.views[place ^ 1], self.found[place ^ 1]) = (self.views[place], self.found[place]);
+        (self.views[place], self.found[place]) = (view, Some(found));
     }
 }
 
@@ -52,8 +67,19 @@ mod tests {
                 assert_eq!(remembered.get(view << 64, || Ok::<_, ()>(view)), Ok(view));
             }
         }
-        let kept = |view| Remembered::get(&mut remembered, view, || Err(()));
-        assert_eq!((1..PLACES as u128).map(kept).filter(Result::is_ok).count(), 0);
+    }
+
+    #[test]
+    fn two_views_of_one_place_are_both_remembered() {
+        let mut others = (1..).map(|view: u128| view << 64).filter(|view| place(*view) == place(0));
+        let [second, third] = [others.next().unwrap(), others.next().unwrap()];
+        let mut remembered = Remembered::new();
+        remembered.remember(0, 'a');
+        remembered.remember(second, 'b');
+        assert_eq!((remembered.known(0), remembered.known(second)), (Some('a'), Some('b')));
+        remembered.remember(third, 'c');
+        let known = [0, second, third].map(|view| remembered.known(view));
+        assert_eq!(known, [None, Some('b'), Some('c')]);
     }
 
     #[test]

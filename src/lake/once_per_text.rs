@@ -195,30 +195,37 @@ impl Alike {
     /// Nothing if they do not repeat enough.
     fn of(texts: &StringViewArray) -> Option<Self> {
         let most = (texts.len() / WORTH).min(usize::from(u16::MAX));
-        let mut firsts: Vec<u32> = Vec::new();
-        let mut first = |row: usize| {
-            let number = u16::try_from(firsts.len()).ok().filter(|number| usize::from(*number) < most);
-            firsts.push(u32::try_from(row).ok()?);
-            number
-        };
-        let mut remembered = Remembered::new();
-        let mut of_row = Vec::with_capacity(texts.len());
-        let mut of_text = |row, view: u128| remembered.get(view, || first(row).ok_or(())).ok();
-        match texts.nulls() {
-            None => {
-                for (row, view) in texts.views().iter().enumerate() {
-                    of_row.push(of_text(row, *view)?);
-                }
-            }
-            Some(nulls) => {
-                // No text is that long.
-                let null = u128::from(u32::MAX);
-                for (row, (view, valid)) in texts.views().iter().zip(nulls).enumerate() {
-                    of_row.push(of_text(row, if valid { *view } else { null })?);
-                }
-            }
+        let mut alike = Self { firsts: Vec::new(), of_row: vec![0; texts.len()] };
+        let nulls = texts.nulls().filter(|nulls| nulls.null_count() > 0);
+        if let Some(nulls) = nulls {
+            let null = (0..texts.len()).find(|row| nulls.is_null(*row))?;
+            alike.firsts.push(u32::try_from(null).ok()?);
         }
-        Some(Self { firsts, of_row })
+        match nulls {
+            None => alike.number(texts.views(), 0..texts.len(), most)?,
+            Some(nulls) => alike.number(texts.views(), nulls.valid_indices(), most)?,
+        }
+        Some(alike)
+    }
+
+    /// Numbers the texts of some rows.
+    fn number(&mut self, views: &[u128], rows: impl Iterator<Item = usize>, most: usize) -> Option<()> {
+        let mut remembered = Remembered::new();
+        for row in rows {
+            let view = views[row];
+            self.of_row[row] = if let Some(known) = remembered.known(view) {
+                known
+            } else {
+                let number = u16::try_from(self.firsts.len()).ok()?;
+                if usize::from(number) >= most {
+                    return None;
+                }
+                self.firsts.push(u32::try_from(row).ok()?);
+                remembered.remember(view, number);
+                number
+            };
+        }
+        Some(())
     }
 
     /// The answer for each row, from those for each text.

@@ -91,7 +91,7 @@ async fn conditions_pass_the_same_rows_of_files_as_of_memory() {
         "eventname LIKE 'nothing%'",
         "useridentity['arn'] IN (SELECT useridentity['arn'] FROM {table} WHERE errorcode = 'Code0' AND event_date = '2026-01-05')",
     ];
-    let aggregates = "count(*), count(eventname), min(eventid), max(eventid), max(requestparameters)";
+    let aggregates = "count(*) AS n, count(eventname) AS named, min(eventid) AS first, max(eventid) AS last, max(requestparameters) AS most";
     for condition in conditions {
         let ask = |table: &str| {
             let condition = condition.replace("{table}", table);

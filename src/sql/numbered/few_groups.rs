@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_datafusion_err, internal_err};
+use datafusion::common::{Result, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
@@ -134,7 +134,7 @@ impl Running {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
         while let Some(rows) = &mut self.rows {
             let batch = rows.next().await.transpose()?;
-            let _timer = self.metrics.elapsed_compute().timer();
+            let timer = self.metrics.elapsed_compute().timer();
             match batch {
                 Some(batch) => self.groups.add(&batch)?,
                 None => self.rows = None,
@@ -142,7 +142,7 @@ impl Running {
             let count = self.groups.count();
             if count >= MOST_GROUPS || (self.rows.is_none() && count > 0) {
                 let groups = self.groups.take()?.record_output(&self.metrics);
-                drop(_timer);
+                drop(timer);
                 return Ok(Some((groups, self)));
             }
         }
@@ -155,6 +155,8 @@ struct Groups {
     schema: SchemaRef,
     by: Vec<Arc<dyn PhysicalExpr>>,
     numbers: Numbers,
+    /// The group of each row of the last batch: room that the next one takes.
+    groups: Vec<usize>,
     aggregated: Vec<Aggregated>,
 }
 
@@ -175,6 +177,7 @@ impl Groups {
         Ok(Self {
             schema: aggregate.schema(),
             numbers: Numbers::new(by.len()),
+            groups: Vec::new(),
             by,
             aggregated: aggregated.collect::<Result<_>>()?,
         })
@@ -187,12 +190,12 @@ impl Groups {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let column = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
         let columns = self.by.iter().map(column).collect::<Result<Vec<_>>>()?;
-        let groups = self.numbers.of_rows(&columns)?;
+        self.numbers.of_rows(&columns, &mut self.groups)?;
         for aggregated in &mut self.aggregated {
             let values = aggregated.arguments.iter().map(column).collect::<Result<Vec<_>>>()?;
             let filter = aggregated.filter.as_ref().map(column).transpose()?;
             let filter = filter.as_ref().map(|filter| filter.as_boolean());
-            aggregated.accumulator.update_batch(&values, &groups, filter, self.numbers.count())?;
+            aggregated.accumulator.update_batch(&values, &self.groups, filter, self.numbers.count())?;
         }
         Ok(())
     }
@@ -231,20 +234,22 @@ impl Numbers {
         }
     }
 
-    /// The group of each row.
-    fn of_rows(&mut self, columns: &[ArrayRef]) -> Result<Vec<usize>> {
-        let mut groups = Vec::new();
+    /// Puts the group of each row into `groups`.
+    fn of_rows(&mut self, columns: &[ArrayRef], groups: &mut Vec<usize>) -> Result<()> {
+        let mut further = Vec::new();
         for (at, (texts, column)) in self.texts.iter_mut().zip(columns).enumerate() {
             let column = column
                 .as_string_view_opt()
                 .ok_or_else(|| internal_datafusion_err!("groups by {}", column.data_type()))?;
-            let numbers = texts.of_column(column)?;
             match at.checked_sub(1) {
-                None => groups = numbers,
-                Some(before) => self.pairs[before].of_rows(&mut groups, &numbers)?,
+                None => texts.of_column(column, groups),
+                Some(before) => {
+                    texts.of_column(column, &mut further);
+                    self.pairs[before].of_rows(groups, &further);
+                }
             }
         }
-        Ok(groups)
+        Ok(())
     }
 
     /// The texts of each group, column by column.
@@ -277,18 +282,26 @@ struct Texts {
 }
 
 impl Texts {
-    fn of_column(&mut self, column: &StringViewArray) -> Result<Vec<usize>> {
-        let mut remembered = Remembered::new();
-        let mut numbers = Vec::with_capacity(column.len());
+    /// Puts the number of each row's text into `numbers`.
+    fn of_column(&mut self, column: &StringViewArray, numbers: &mut Vec<usize>) {
+        numbers.clear();
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-        for (row, view) in column.views().iter().enumerate() {
-            numbers.push(if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                self.of_null()
-            } else {
-                remembered.get(*view, || Ok::<_, DataFusionError>(self.of_text(column.value(row))))?
-            });
+        let null = nulls.map(|_| self.of_null());
+        let mut remembered = Remembered::new();
+        let mut number = |(row, view): (usize, &u128)| {
+            remembered.known(*view).unwrap_or_else(|| {
+                let number = self.of_text(column.value(row));
+                remembered.remember(*view, number);
+                number
+            })
+        };
+        let views = column.views().iter().enumerate();
+        match nulls.zip(null) {
+            None => numbers.extend(views.map(number)),
+            Some((nulls, null)) => {
+                numbers.extend(views.map(|row| if nulls.is_valid(row.0) { number(row) } else { null }));
+            }
         }
-        Ok(numbers)
     }
 
     fn of_null(&mut self) -> usize {
@@ -326,14 +339,16 @@ struct Pairs {
 
 impl Pairs {
     /// Makes of each number on the left that of its pair with the one on the right.
-    fn of_rows(&mut self, lefts: &mut [usize], rights: &[usize]) -> Result<()> {
+    fn of_rows(&mut self, lefts: &mut [usize], rights: &[usize]) {
         let mut remembered = Remembered::new();
         for (left, right) in lefts.iter_mut().zip(rights) {
-            let pair = (*left, *right);
             let both = (*left as u128) << 64 | *right as u128;
-            *left = remembered.get(both, || Ok::<_, DataFusionError>(self.of_pair(pair)))?;
+            *left = remembered.known(both).unwrap_or_else(|| {
+                let number = self.of_pair((*left, *right));
+                remembered.remember(both, number);
+                number
+            });
         }
-        Ok(())
     }
 
     fn of_pair(&mut self, pair: (usize, usize)) -> usize {
