@@ -29,7 +29,6 @@ import ingest
 
 HERE = Path(__file__).resolve().parent
 PEERS = ["trailq", "duckdb", "clickhouse"]
-FURTHER = 3  # askings in the same process
 
 
 def questions(known):
@@ -135,8 +134,8 @@ def main():
 def ask(peer, sql, trailq, python, lake, files, args):
     """Asks once in a process of its own, and some times more in another; CPU and wall-clock seconds of each."""
     cold, answer, _ = process(peer, sql, 1, trailq, python, lake, files, args)
-    more, _, _ = process(peer, sql, 1 + FURTHER, trailq, python, lake, files, args)
-    warm = {f"warm {what}": max(more[what] - cold[what], 0.0005 * FURTHER) / FURTHER for what in ("cpu", "wall")}
+    more, _, _ = process(peer, sql, 1 + args.further, trailq, python, lake, files, args)
+    warm = {f"warm {what}": max(more[what] - cold[what], 0.0005 * args.further) / args.further for what in ("cpu", "wall")}
     return {**cold, **warm}, answer
 
 
@@ -320,6 +319,7 @@ def arguments():
     parser.add_argument("--copies", type=int, default=1, help="how often each file is in the lake [1]")
     parser.add_argument("--lake", type=Path, help="a lake to use instead, with no files that are in no table (trailq lake vacuum)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each [3]")
+    parser.add_argument("--further", type=int, default=3, help="askings of a process after the first [3]")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads of each [all cores]")
     parser.add_argument("--only", help="the questions whose name has this in it")
     parser.add_argument("--trailq", type=Path, help="a binary; otherwise `cargo build --release` makes it")

@@ -75,6 +75,7 @@ pub async fn replay(lake: &Lake, ids: &[String], options: &Options) -> Result<Re
         let filter = QuarantineFilter { ids: Some(ids), ..QuarantineFilter::default() };
         let open = lake.quarantined(&filter).await?;
         if open.is_empty() {
+            replayed.failed = still_open(lake, replayed.failed).await?;
             return Ok(replayed);
         }
         for pieces in batches(open) {
@@ -85,6 +86,19 @@ pub async fn replay(lake: &Lake, ids: &[String], options: &Options) -> Result<Re
         }
     }
     bail!("other writers keep changing the same log files: try again")
+}
+
+/// Those that another has not dealt with in the meantime. Between looking at a piece and at the ledger the other's
+/// commit may have come, by which the piece looked as if its log file had got into the lake without it.
+async fn still_open(lake: &Lake, mut failed: Vec<Failed>) -> Result<Vec<Failed>> {
+    if failed.is_empty() {
+        return Ok(failed);
+    }
+    let ids = failed.iter().map(|failed| failed.id.clone()).collect();
+    let filter = QuarantineFilter { ids: Some(ids), ..QuarantineFilter::default() };
+    let open: HashSet<String> = lake.quarantined(&filter).await?.into_iter().map(|piece| piece.id).collect();
+    failed.retain(|failed| open.contains(&failed.id));
+    Ok(failed)
 }
 
 /// Puts a log file into the lake that was put down as missing, and has been found after all.

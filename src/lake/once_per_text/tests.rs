@@ -17,7 +17,8 @@ const LONG: &str = "a text that is too long to stand in a view";
 /// Rows that repeat these texts, the views of which are equal as those of a dictionary are.
 fn repeating(texts: &[Option<&str>], rows: usize) -> ArrayRef {
     let dictionary = StringViewArray::from(texts.to_vec());
-    let rows = (0..u32::try_from(rows).unwrap()).map(|row| row * row % 7919 % dictionary.len() as u32);
+    let (rows, texts) = (u32::try_from(rows).unwrap(), u32::try_from(texts.len()).unwrap());
+    let rows = (0..rows).map(|row| row * row % 7919 % texts);
     take(&dictionary, &rows.collect::<UInt32Array>(), None).unwrap()
 }
 

@@ -92,10 +92,10 @@ impl ExecutionPlan for FewGroups {
         options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let aggregate = self.aggregate.clone().replace_children(children, options)?;
-        match aggregate.downcast_ref::<AggregateExec>() {
-            Some(aggregate) => Ok(Arc::new(Self::of(Arc::new(aggregate.clone())))),
-            None => internal_err!("an aggregate with another child is an aggregate"),
-        }
+        let Some(aggregate) = aggregate.downcast_ref::<AggregateExec>() else {
+            return internal_err!("an aggregate with another child is an aggregate");
+        };
+        Ok(Arc::new(Self::of(Arc::new(aggregate.clone()))))
     }
 
     fn with_new_children(
@@ -156,7 +156,7 @@ struct Groups {
     by: Vec<Arc<dyn PhysicalExpr>>,
     numbers: Numbers,
     /// The group of each row of the last batch: room that the next one takes.
-    groups: Vec<usize>,
+    of_rows: Vec<usize>,
     aggregated: Vec<Aggregated>,
 }
 
@@ -177,7 +177,7 @@ impl Groups {
         Ok(Self {
             schema: aggregate.schema(),
             numbers: Numbers::new(by.len()),
-            groups: Vec::new(),
+            of_rows: Vec::new(),
             by,
             aggregated: aggregated.collect::<Result<_>>()?,
         })
@@ -190,12 +190,12 @@ impl Groups {
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let column = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
         let columns = self.by.iter().map(column).collect::<Result<Vec<_>>>()?;
-        self.numbers.of_rows(&columns, &mut self.groups)?;
+        self.numbers.of_rows(&columns, &mut self.of_rows)?;
         for aggregated in &mut self.aggregated {
             let values = aggregated.arguments.iter().map(column).collect::<Result<Vec<_>>>()?;
             let filter = aggregated.filter.as_ref().map(column).transpose()?;
-            let filter = filter.as_ref().map(|filter| filter.as_boolean());
-            aggregated.accumulator.update_batch(&values, &self.groups, filter, self.numbers.count())?;
+            let filter = filter.as_ref().map(AsArray::as_boolean);
+            aggregated.accumulator.update_batch(&values, &self.of_rows, filter, self.numbers.count())?;
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Numbers {
     fn count(&self) -> usize {
         match self.pairs.last() {
             Some(pairs) => pairs.pairs.len(),
-            None => self.texts.first().map_or(0, |texts| texts.texts.len()),
+            None => self.texts.first().map_or(0, |texts| texts.by_number.len()),
         }
     }
 
@@ -278,7 +278,7 @@ impl Numbers {
 struct Texts {
     numbers: HashMap<Arc<str>, usize>,
     null: Option<usize>,
-    texts: Vec<Option<Arc<str>>>,
+    by_number: Vec<Option<Arc<str>>>,
 }
 
 impl Texts {
@@ -306,8 +306,8 @@ impl Texts {
 
     fn of_null(&mut self) -> usize {
         *self.null.get_or_insert_with(|| {
-            self.texts.push(None);
-            self.texts.len() - 1
+            self.by_number.push(None);
+            self.by_number.len() - 1
         })
     }
 
@@ -315,8 +315,8 @@ impl Texts {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
-        let (number, text) = (self.texts.len(), Arc::<str>::from(text));
-        self.texts.push(Some(text.clone()));
+        let (number, text) = (self.by_number.len(), Arc::<str>::from(text));
+        self.by_number.push(Some(text.clone()));
         self.numbers.insert(text, number);
         number
     }
@@ -324,7 +324,7 @@ impl Texts {
     fn of_numbers(&self, numbers: &[usize]) -> StringViewArray {
         let mut texts = StringViewBuilder::with_capacity(numbers.len());
         for number in numbers {
-            texts.append_option(self.texts[*number].as_ref());
+            texts.append_option(self.by_number[*number].as_ref());
         }
         texts.finish()
     }
