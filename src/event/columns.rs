@@ -205,9 +205,10 @@ impl LeafColumn {
 
     #[inline]
     fn append_leaf(&mut self, at: usize, leaf: Leaf, text: &str, base: usize, scratch: &mut String) {
+        let Some(text) = leaf.text(text, base, scratch) else { return };
         match self {
-            LeafColumn::Repeating(column) => column.append_leaf(at, leaf, text, base, scratch),
-            LeafColumn::Text(column) => column.append_leaf(at, leaf, text, base, scratch),
+            LeafColumn::Repeating(column) => column.append(at, text),
+            LeafColumn::Text(column) => column.append(at, text),
         }
     }
 

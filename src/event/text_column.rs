@@ -90,20 +90,6 @@ impl RepeatingColumn {
         self.codes.push(code);
     }
 
-    #[inline]
-    pub(super) fn append_leaf(
-        &mut self,
-        at: usize,
-        leaf: Leaf,
-        text: &str,
-        base: usize,
-        scratch: &mut String,
-    ) {
-        if let Some(text) = leaf.text(text, base, scratch) {
-            self.append(at, text);
-        }
-    }
-
     #[cold]
     fn give_up(&mut self, at: usize, text: &str) {
         for (row, &code) in self.codes.iter().enumerate().filter(|(_, code)| **code != NO_TEXT) {
@@ -143,7 +129,7 @@ impl RepeatingColumn {
 impl Leaf {
     /// Its text, if it has one: `record` is the record, which starts at offset `base` of the file.
     #[inline]
-    fn text<'a>(self, record: &'a str, base: usize, scratch: &'a mut String) -> Option<&'a str> {
+    pub(super) fn text<'a>(self, record: &'a str, base: usize, scratch: &'a mut String) -> Option<&'a str> {
         match self {
             Leaf::Absent => None,
             Leaf::Plain(start, end) => Some(&record[start - base..end - base]),
