@@ -105,6 +105,12 @@ impl Unreadable {
 impl LogFile {
     /// Inflates and hashes a stored file.
     pub fn read(stored: &[u8], limits: &Limits) -> Result<LogFile, Unreadable> {
+        LogFile::read_into(Vec::new(), stored, limits)
+    }
+
+    /// The same into memory that another file was in: what is in `room` does not matter. The system clears a
+    /// page before it hands it out, and memory that is new to a process costs more than inflating into it does.
+    pub fn read_into(room: Vec<u8>, stored: &[u8], limits: &Limits) -> Result<LogFile, Unreadable> {
         let size = stored.len() as u64;
         if size > limits.compressed {
             return Err(Unreadable::TooLarge { size, limit: limits.compressed });
@@ -112,34 +118,40 @@ impl LogFile {
         if stored.iter().all(u8::is_ascii_whitespace) {
             return Err(Unreadable::Empty);
         }
-        let mut inflater = Inflater::new(size, limits);
+        let mut inflater = Inflater::new(room, size, limits);
         let trailing = match stored {
             [0x1f, 0x8b, ..] => inflater.gzip(stored)?,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => inflater.zstd(stored)?,
             plain => inflater.drain(plain, "plain").map(|()| &[][..])?,
         };
+        let trailing_bytes = trailing.to_vec();
+        inflater.out.truncate(inflater.inflated);
         Ok(LogFile {
             bytes: inflater.out,
             sha256: to_array(&inflater.hash.finish()),
             compressed_size: size,
-            trailing_bytes: trailing.to_vec(),
+            trailing_bytes,
         })
     }
 }
 
 /// The uncompressed bytes so far, hashed as they come.
 struct Inflater {
+    /// The bytes, and behind them what is to be overwritten.
     out: Vec<u8>,
+    /// How many bytes there are.
+    inflated: usize,
     hash: Context,
     compressed: u64,
     limit: u64,
 }
 
 impl Inflater {
-    fn new(compressed: u64, limits: &Limits) -> Self {
+    fn new(room: Vec<u8>, compressed: u64, limits: &Limits) -> Self {
         let by_ratio = compressed.saturating_mul(limits.ratio).max(RATIO_HEEDED_FROM);
         Inflater {
-            out: Vec::new(),
+            out: room,
+            inflated: 0,
             hash: Context::new(&SHA256),
             compressed,
             limit: limits.uncompressed.min(by_ratio),
@@ -150,7 +162,7 @@ impl Inflater {
     ///
     /// Zero padding after a member is no content: tape and block tools add it, gzip itself skips it.
     fn gzip<'a>(&mut self, stored: &'a [u8]) -> Result<&'a [u8], Unreadable> {
-        let room = self.reserve(stored);
+        let room = self.room_for(stored);
         let mut rest = stored;
         while rest.starts_with(&[0x1f, 0x8b]) {
             rest = match self.member_at_once(rest, room) {
@@ -164,26 +176,23 @@ impl Inflater {
     /// Inflates a member in one go, as CloudTrail writes it: straight into its place, which takes half the time
     /// of steps through the decoder's window. `None`, and nothing done, if it is not that simple.
     fn member_at_once<'a>(&mut self, member: &'a [u8], room: usize) -> Option<&'a [u8]> {
-        let start = self.out.len();
-        if self.out.capacity() - start < room {
+        let deflated = after_gzip_header(member)?;
+        let end = self.inflated.checked_add(room).filter(|&end| end as u64 <= self.limit)?;
+        let place = self.out.get_mut(self.inflated..end)?;
+        let mut decoder = Decompress::new(false);
+        let status = decoder.decompress(deflated, place, FlushDecompress::Finish);
+        if !matches!(status, Ok(Status::StreamEnd)) {
             return None;
         }
-        let deflated = after_gzip_header(member)?;
-        let mut decoder = Decompress::new(false);
-        let status = decoder.decompress_vec(deflated, &mut self.out, FlushDecompress::Finish);
         let consumed = usize::try_from(decoder.total_in()).ok()?;
-        let inflated = &self.out[start..];
-        let after = match deflated[consumed..].split_first_chunk::<8>() {
-            Some((trailer, after)) if matches!(status, Ok(Status::StreamEnd)) => {
-                (*trailer == gzip_trailer(inflated)).then_some(after)
-            }
-            _ => None,
-        };
-        match after {
-            Some(_) => self.hash.update(inflated),
-            None => self.out.truncate(start),
+        let inflated = &place[..usize::try_from(decoder.total_out()).ok()?];
+        let (trailer, after) = deflated[consumed..].split_first_chunk::<8>()?;
+        if *trailer != gzip_trailer(inflated) {
+            return None;
         }
-        after
+        self.hash.update(inflated);
+        self.inflated += inflated.len();
+        Some(after)
     }
 
     /// Inflates any member, and says what is wrong with one that can't be.
@@ -194,11 +203,15 @@ impl Inflater {
     }
 
     /// Makes room for what the last member says it inflates to: a hint of hostile origin. Says how much.
-    fn reserve(&mut self, stored: &[u8]) -> usize {
+    fn room_for(&mut self, stored: &[u8]) -> usize {
         let hint = stored.last_chunk::<4>().map_or(0, |hint| u64::from(u32::from_le_bytes(*hint)));
         let believable = hint.min(self.limit).min(self.compressed.saturating_mul(32));
         let room = usize::try_from(believable).unwrap_or(0);
-        self.out.reserve_exact(room);
+        if self.out.capacity() < room {
+            self.out = vec![0; room];
+        } else if self.out.len() < room {
+            self.out.resize(room, 0);
+        }
         room
     }
 
@@ -214,10 +227,12 @@ impl Inflater {
 
     fn drain(&mut self, mut reader: impl Read, format: &'static str) -> Result<(), Unreadable> {
         const STEP: usize = 64 << 10;
+        self.out.truncate(self.inflated);
         loop {
             let start = self.out.len();
             let step = reader.by_ref().take(STEP as u64).read_to_end(&mut self.out);
             let read = step.map_err(|error| damage(format, self.out.len(), &error))?;
+            self.inflated = self.out.len();
             self.hash.update(&self.out[start..]);
             if self.out.len() as u64 > self.limit {
                 return Err(Unreadable::Bomb { compressed: self.compressed, limit: self.limit });
@@ -280,9 +295,11 @@ mod tests {
         let padded = [gzip(&text), vec![0; 512]].concat();
         let zstd = zstd::encode_all(&text[..], 3).unwrap();
         for stored in [text.clone(), gzip(&text), two_members, padded, zstd] {
-            let file = read(&stored).unwrap();
-            assert!(file.bytes == text && file.trailing_bytes.is_empty());
-            assert_eq!(file.sha256[..], *ring::digest::digest(&SHA256, &text).as_ref());
+            for room in [0, 100, text.len() - 1, text.len(), 3 * text.len()] {
+                let file = LogFile::read_into(vec![b'?'; room], &stored, &Limits::default()).unwrap();
+                assert!(file.bytes == text && file.trailing_bytes.is_empty());
+                assert_eq!(file.sha256[..], *ring::digest::digest(&SHA256, &text).as_ref());
+            }
         }
     }
 
@@ -331,6 +348,11 @@ mod tests {
         let stored = gzip(&vec![b' '; 64 << 20]);
         let small = Limits { uncompressed: 32 << 20, ..Limits::default() };
         assert_eq!(code(&stored, &small), Some("decompression_bomb"));
+        let members = gzip(&vec![b' '; 1 << 20]).repeat(33);
+        assert_eq!(code(&members, &small), Some("decompression_bomb"));
+        let large = vec![0; 64 << 20];
+        let refused = LogFile::read_into(large, &members, &small).unwrap_err();
+        assert_eq!(refused.code(), "decompression_bomb");
         let limits = Limits { compressed: 10, ..Limits::default() };
         assert_eq!(code(&stored, &limits), Some("too_large"));
         assert_eq!(code(b"", &Limits::default()), Some("empty"));

@@ -56,6 +56,9 @@ const KEPT_BYTES: usize = 64 << 20;
 /// Memory that a log file takes which a digest lists.
 const LISTED_BYTES: usize = 400;
 
+/// What a loader keeps of the memory that a log file was inflated into, for the next one: CloudTrail's own fit.
+const KEPT_ROOM: usize = 64 << 20;
+
 /// The reason of a file that the reader is not up to.
 const READER_PANICKED: &str = "reader_panicked";
 
@@ -113,6 +116,7 @@ impl<T: Send + 'static> Loaders<T> {
                 progress: progress.clone(),
                 stop: stop.clone(),
                 events: EventBuilder::new(),
+                room: Vec::new(),
                 batch: Batch::default(),
                 done: Vec::new(),
                 kept_bytes: 0,
@@ -185,6 +189,8 @@ struct Loader<T> {
     progress: Arc<Progress>,
     stop: CancellationToken,
     events: EventBuilder,
+    /// Where the last log file was inflated, for the next one.
+    room: Vec<u8>,
     batch: Batch,
     done: Vec<Done<T>>,
     kept_bytes: usize,
@@ -286,7 +292,13 @@ impl<T> Loader<T> {
         let rows = self.events.rows();
         let parsed = contained(|| self.parse(candidate, bytes, &mut entry));
         let outcome = match parsed {
-            Ok(Ok((file, appended))) => self.take(entry, &file, &appended),
+            Ok(Ok((file, appended))) => {
+                let outcome = self.take(entry, &file, &appended);
+                self.room = file.bytes;
+                self.room.truncate(KEPT_ROOM);
+                self.room.shrink_to(KEPT_ROOM);
+                outcome
+            }
             Ok(Err((code, detail))) => self.set_aside(entry, bytes, code, detail),
             Err(panicked) => {
                 let events = std::mem::take(&mut self.events);
@@ -310,7 +322,8 @@ impl<T> Loader<T> {
         bytes: &[u8],
         entry: &mut LogFileEntry,
     ) -> Result<(LogFile, Appended), (&'static str, String)> {
-        let file = LogFile::read(bytes, &self.limits).map_err(|error| (error.code(), error.to_string()))?;
+        let file = LogFile::read_into(std::mem::take(&mut self.room), bytes, &self.limits);
+        let file = file.map_err(|error| (error.code(), error.to_string()))?;
         entry.uncompressed_size = Some(file.bytes.len() as u64);
         entry.sha256 = Some(hex::encode(&file.sha256));
         let appended = self.events.append(&file, &origin(candidate), self.limits.records);
@@ -380,6 +393,10 @@ impl<T> Loader<T> {
     fn write(&mut self, turn: Option<u64>, loaded: &mpsc::Sender<Loaded<T>>) -> Result<()> {
         self.since = None;
         self.kept_bytes = 0;
+        if turn.is_some() {
+            // A daemon may have little to do from now on.
+            self.room = Vec::new();
+        }
         let done = std::mem::take(&mut self.done);
         if done.is_empty() && turn.is_none() {
             return Ok(());
