@@ -4,6 +4,7 @@
 
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::StringArray;
@@ -102,16 +103,19 @@ impl Interner {
     }
 
     fn bytes(&self, number: u32) -> &[u8] {
-        let number = number as usize;
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.texts.as_bytes()[start as usize..self.ends[number] as usize]
+        &self.texts.as_bytes()[self.place(number)]
     }
 
     /// The text that has a number.
     pub(super) fn text(&self, number: u32) -> &str {
+        &self.texts[self.place(number)]
+    }
+
+    #[inline]
+    fn place(&self, number: u32) -> Range<usize> {
         let number = number as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.texts[start as usize..self.ends[number] as usize]
+        start as usize..self.ends[number] as usize
     }
 
     /// Hands over the texts by their numbers, and starts anew.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, StructArray, UInt32Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::take;
-use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef, UInt32Type};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::metadata::ParquetMetaData;
@@ -29,16 +29,15 @@ pub(super) fn write(
     let parquet = ArrowSchemaConverter::new().convert(schema)?;
     let mut bytes = Vec::new();
     let mut file = SerializedFileWriter::new(&mut bytes, parquet.root_schema_ptr(), properties.clone())?;
-    let writers = ArrowRowGroupWriterFactory::new(&file, schema.clone());
     let mut chunks = ChunkWriter::new(properties.clone(), ZSTD_LEVEL)?;
     let group_rows = properties.max_row_group_row_count().unwrap_or(ROW_GROUP_ROWS);
     for (index, start) in (0..places.len()).step_by(group_rows).enumerate() {
         let places = places.slice(start, group_rows.min(places.len() - start));
-        let writers = writers.create_column_writers(index)?;
         let mut group = RowGroup {
+            index,
             places,
             properties: properties.clone(),
-            leaves: parquet.columns().iter().cloned().zip(writers).collect::<Vec<_>>().into_iter(),
+            leaves: parquet.columns(),
             chunks: &mut chunks,
             codes: Vec::new(),
             file: file.next_row_group()?,
@@ -54,10 +53,11 @@ pub(super) fn write(
 
 /// A row group that is being written.
 struct RowGroup<'a, 'b> {
+    index: usize,
     places: UInt32Array,
     properties: WriterPropertiesPtr,
-    /// The leaves that are to come, each with the writer that it has if it is not of codes.
-    leaves: std::vec::IntoIter<(ColumnDescPtr, ArrowColumnWriter)>,
+    /// The leaves that are to come.
+    leaves: &'a [ColumnDescPtr],
     chunks: &'a mut ChunkWriter,
     codes: Vec<u32>,
     file: SerializedRowGroupWriter<'a, &'b mut Vec<u8>>,
@@ -96,7 +96,7 @@ impl RowGroup<'_, '_> {
         depth: usize,
         parents: &Levels,
     ) -> Result<bool> {
-        let leaf = &self.leaves.as_slice().first().context("a column that is not in the file")?.0;
+        let (leaf, others) = self.leaves.split_first().context("a column that is not in the file")?;
         let texts = column.values().as_string_opt::<i32>().context("codes of what is no text")?;
         if !self.properties.dictionary_enabled(leaf.path()) || texts.null_count() > 0 {
             return Ok(false);
@@ -104,15 +104,15 @@ impl RowGroup<'_, '_> {
         gather(column, &self.places, depth, parents, &mut self.codes);
         let mut coded = Coded { column: leaf.clone(), texts, codes: &mut self.codes, parents };
         let Some((bytes, closed)) = self.chunks.write(&mut coded)? else { return Ok(false) };
-        self.leaves.next();
+        self.leaves = others;
         self.file.append_column(&bytes, closed)?;
         Ok(true)
     }
 
     /// Lets the parquet crate write a column, some rows at a time: they are gathered, which copies them.
     fn write_texts(&mut self, path: &Path, field: &FieldRef, column: &ArrayRef) -> Result<()> {
-        let leaves = self.leaves.by_ref().take(num_leaves(field.data_type()));
-        let mut writers: Vec<ArrowColumnWriter> = leaves.map(|(_, writer)| writer).collect();
+        let mut writers = self.column_writers(path, field)?;
+        self.leaves = self.leaves.get(writers.len()..).context("columns that are not in the file")?;
         for start in (0..self.places.len()).step_by(GATHER_ROWS) {
             let places = self.places.slice(start, GATHER_ROWS.min(self.places.len() - start));
             let (field, gathered) = within(path, field.clone(), chosen(column, &places)?, &places)?;
@@ -125,13 +125,16 @@ impl RowGroup<'_, '_> {
         }
         Ok(())
     }
-}
 
-fn num_leaves(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::Struct(members) => members.iter().map(|member| num_leaves(member.data_type())).sum(),
-        DataType::List(element) | DataType::Map(element, _) => num_leaves(element.data_type()),
-        _ => 1,
+    /// The crate's writers of a column, those and no more: each has half a megabyte of zstd's for itself, and
+    /// the crate makes them of a file only, so this is one that has the column alone and goes nowhere.
+    fn column_writers(&self, path: &Path, field: &FieldRef) -> Result<Vec<ArrowColumnWriter>> {
+        let outermost = path.iter().rev().fold(field.clone(), |member, (parent, _)| alone(parent, member));
+        let schema = Arc::new(Schema::new(vec![outermost]));
+        let parquet = ArrowSchemaConverter::new().convert(&schema)?;
+        let file =
+            SerializedFileWriter::new(std::io::sink(), parquet.root_schema_ptr(), self.properties.clone())?;
+        Ok(ArrowRowGroupWriterFactory::new(&file, schema).create_column_writers(self.index)?)
     }
 }
 
@@ -194,6 +197,11 @@ fn chosen(column: &ArrayRef, places: &UInt32Array) -> Result<ArrayRef> {
     Ok(take(column, places, None)?)
 }
 
+/// A struct that has this member only.
+fn alone(parent: &FieldRef, member: FieldRef) -> FieldRef {
+    Arc::new(parent.as_ref().clone().with_data_type(DataType::Struct(Fields::from(vec![member]))))
+}
+
 /// A column in the structs that it is in, without their other members.
 fn within(
     path: &Path,
@@ -205,9 +213,8 @@ fn within(
         let present = structs.nulls().map(|present| {
             places.values().iter().map(|place| present.is_valid(*place as usize)).collect::<NullBuffer>()
         });
-        let members = Fields::from(vec![field]);
-        field = Arc::new(parent.as_ref().clone().with_data_type(DataType::Struct(members.clone())));
-        column = Arc::new(StructArray::try_new(members, vec![column], present)?);
+        column = Arc::new(StructArray::try_new(Fields::from(vec![field.clone()]), vec![column], present)?);
+        field = alone(parent, field);
     }
     Ok((field, column))
 }
