@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
     UInt32Array,
 };
 use arrow::buffer::NullBuffer;
@@ -25,8 +25,9 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 
-use super::{ROW_GROUP_ROWS, sorted};
-use crate::event::{as_texts, with_texts};
+use super::{ROW_GROUP_ROWS, encode_events, sorted};
+use crate::event::{EventBuilder, Origin, as_texts, with_texts};
+use crate::log_file::{Limits, LogFile};
 
 fn properties(page_rows: usize) -> WriterPropertiesBuilder {
     WriterProperties::builder()
@@ -212,6 +213,45 @@ fn texts_that_are_too_much_for_a_dictionary_are_written_without() {
     let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     let read = concat_batches(&read[0].schema(), &read).unwrap();
     assert_eq!(read, take_record_batch(&as_texts(&batch), &places).unwrap());
+}
+
+#[test]
+fn different_texts_of_one_log_file_are_all_read_back() {
+    // More than a row group has rows, and than a dictionary has room for.
+    let count = ROW_GROUP_ROWS + 20_000;
+    let id = |n: usize| format!("{n:036}");
+    let agent = |n: usize| format!("an agent that calls itself {n}");
+    let arn = |n: usize| format!("arn:aws:iam::111122223333:user/{n}");
+    let record = |n: usize| {
+        let (id, agent, arn) = (id(n), agent(n), arn(n));
+        let time = "2026-01-05T12:00:00Z";
+        format!(
+            r#"{{"eventTime":"{time}","eventID":"{id}","userAgent":"{agent}","userIdentity":{{"arn":"{arn}"}}}}"#
+        )
+    };
+    let records: Vec<String> = (0..count).map(record).collect();
+    let text = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+    let file = LogFile::read(text.as_bytes(), &Limits::default()).unwrap();
+    let origin = Origin { log_file: "s3://b/k", account: None, region: None, log_date: None };
+    let mut builder = EventBuilder::new();
+    builder.append(&file, &origin, u64::MAX).unwrap();
+    let files = encode_events(&[builder.finish_as_codes()]).unwrap();
+    assert_eq!(files.len(), 1);
+    let rows = ParquetRecordBatchReaderBuilder::try_new(files[0].bytes.clone()).unwrap().build().unwrap();
+    let mut at = 0;
+    for rows in rows.map(Result::unwrap) {
+        let texts = |column: &ArrayRef| cast(column, &DataType::Utf8).unwrap();
+        let ids = texts(rows.column_by_name("eventid").unwrap());
+        let agents = texts(rows.column_by_name("useragent").unwrap());
+        let arns =
+            texts(rows.column_by_name("useridentity").unwrap().as_struct().column_by_name("arn").unwrap());
+        for row in 0..rows.num_rows() {
+            let read = [&ids, &agents, &arns].map(|column| column.as_string::<i32>().value(row));
+            assert_eq!(read, [id(at), agent(at), arn(at)]);
+            at += 1;
+        }
+    }
+    assert_eq!(at, count);
 }
 
 #[test]

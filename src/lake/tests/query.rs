@@ -8,8 +8,10 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::Encoding;
+use parquet::file::metadata::PageIndexPolicy;
 use uuid::Uuid;
 
 use super::support::{batch, decode, entry, events, number_of, session, temporary, time};
@@ -164,6 +166,36 @@ async fn a_file_that_another_program_wrote_is_read_as_well() {
     assert_eq!(number_of(&context, accounts).await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_ids_and_times_are_small() {
+    let (_directory, path) = temporary();
+    let lake = Lake::open_or_create(&path).await.unwrap();
+    let first = time("2026-01-05T12:00:00Z");
+    // Identifiers are as long as this and the number of the record.
+    let log_file = "a".repeat(30);
+    let batch = Batch {
+        events: vec![events(&log_file, first, 5000)],
+        files: vec![entry(&log_file, first, 5000)],
+        ..Batch::default()
+    };
+    let staged = lake.writer().write(batch).await.unwrap();
+    let file =
+        std::fs::File::open(std::path::Path::new(&path).join("events").join(&staged.events[0].path)).unwrap();
+    let with_index = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, with_index).unwrap();
+    let (columns, index) =
+        (reader.metadata().row_group(0).columns(), reader.metadata().offset_index().unwrap());
+    for (column, index) in columns.iter().zip(&index[0]) {
+        let name = column.column_path().string();
+        let expected = match name.as_str() {
+            "eventid" => 3,
+            "eventtime" => 2,
+            _ => 1,
+        };
+        assert_eq!(index.page_locations().len(), expected, "{name}");
+    }
+}
+
 /// The rows of a file are in order, rows without a time last, and it is written as all others.
 pub(super) fn assert_sorted(uri: &str, expected_rows: usize) {
     let file = std::fs::File::open(uri.replace("%20", " ")).unwrap();
@@ -176,9 +208,13 @@ pub(super) fn assert_sorted(uri: &str, expected_rows: usize) {
     assert_eq!(with_bloom.count(), 3);
     // By these, queries leave out row groups and pages: members that are null throughout, too.
     for column in group.columns() {
-        let name = column.column_path();
+        let name = column.column_path().string();
         assert!(column.statistics().is_some_and(|known| known.null_count_opt().is_some()), "{name}");
-        assert!(column.column_index_offset().is_some() && column.offset_index_offset().is_some(), "{name}");
+        assert!(column.offset_index_offset().is_some(), "{name}");
+        let is_id = ["eventid", "requestid"].contains(&name.as_str());
+        assert_eq!(column.column_index_offset().is_none(), is_id, "{name}");
+        let lengths_apart = column.encodings().any(|one| one == Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        assert_eq!(lengths_apart, is_id || name == "eventtime", "{name}");
     }
     let (mut last, mut rows) = (i64::MIN, 0);
     for batch in reader.build().unwrap() {
