@@ -3,19 +3,72 @@
 //! Equal views of one array are equal texts, and a page of a Parquet dictionary gives equal texts equal views. So
 //! a few remembered ones save nearly all look-ups.
 
-/// How many are remembered, each in one of two places; the one that was met last drives the other one on. So many fit
-/// into a core's first cache.
+use arrow::array::StringViewArray;
+use arrow::buffer::Buffer;
+
+/// How many are remembered of one array, each in one of two places; the one that was met last drives the other one
+/// on. So many fit into a core's first cache.
 const PLACES: usize = 1 << 10;
 
-/// What is known of some views of one array.
+/// How many are remembered of many arrays: of so many places it is seldom the second one.
+const LASTING_PLACES: usize = 1 << 12;
+
+/// What no view is: a text may have two thousand million bytes at most.
+const NO_VIEW: u128 = u128::MAX;
+
+/// What is known of some views of one array, or of several that share their buffers.
 pub(crate) struct Remembered<T> {
-    views: Vec<u128>,
-    found: Vec<Option<T>>,
+    /// As many as a power of two.
+    places: Vec<Place<T>>,
+    /// Those of the array that this was last about.
+    buffers: Vec<Buffer>,
 }
 
-impl<T: Copy> Remembered<T> {
+/// A view, in halves so that a place has no room to spare, and what was found out about it.
+#[derive(Clone, Copy)]
+struct Place<T> {
+    low: u64,
+    high: u64,
+    found: T,
+}
+
+impl<T: Copy + Default> Place<T> {
+    #[expect(clippy::cast_possible_truncation, reason = "each half is a half")]
+    fn of(view: u128, found: T) -> Self {
+        Self { low: view as u64, high: (view >> 64) as u64, found }
+    }
+
+    #[inline]
+    fn is_of(&self, view: u128) -> bool {
+        let other = Self::of(view, self.found);
+        (self.low ^ other.low) | (self.high ^ other.high) == 0
+    }
+}
+
+impl<T: Copy + Default> Remembered<T> {
+    /// For one array.
     pub(crate) fn new() -> Self {
-        Self { views: vec![0; PLACES], found: vec![None; PLACES] }
+        Self::of_places(PLACES)
+    }
+
+    /// For one after the other: see [`Self::go_on_with`].
+    pub(crate) fn lasting() -> Self {
+        Self::of_places(LASTING_PLACES)
+    }
+
+    fn of_places(count: usize) -> Self {
+        Self { places: vec![Place::of(NO_VIEW, T::default()); count], buffers: vec![] }
+    }
+
+    /// Goes on with another array: what was remembered holds if its views are into the same buffers, as they are
+    /// until the next page of a dictionary.
+    pub(crate) fn go_on_with(&mut self, array: &StringViewArray) {
+        let buffers = array.data_buffers();
+        let same = |(one, other): (&Buffer, &Buffer)| one.ptr_eq(other);
+        if buffers.len() != self.buffers.len() || !self.buffers.iter().zip(buffers).all(same) {
+            self.places.fill(Place::of(NO_VIEW, T::default()));
+            self.buffers = buffers.to_vec();
+        }
     }
 
     /// What is remembered of a view, or else what `find` finds out about it.
@@ -32,26 +85,28 @@ impl<T: Copy> Remembered<T> {
     /// What is remembered of a view.
     #[inline]
     pub(crate) fn known(&self, view: u128) -> Option<T> {
-        let place = place(view);
-        if self.views[place] == view && self.found[place].is_some() {
-            return self.found[place];
+        let at = self.place(view);
+        if self.places[at].is_of(view) {
+            return Some(self.places[at].found);
         }
-        if self.views[place ^ 1] == view { self.found[place ^ 1] } else { None }
+        let other = &self.places[at ^ 1];
+        other.is_of(view).then_some(other.found)
     }
 
     /// Remembers what was found out about a view that is not known.
     pub(crate) fn remember(&mut self, view: u128, found: T) {
-        let place = place(view);
-        (self.views[place ^ 1], self.found[place ^ 1]) = (self.views[place], self.found[place]);
-        (self.views[place], self.found[place]) = (view, Some(found));
+        let at = self.place(view);
+        self.places[at ^ 1] = self.places[at];
+        self.places[at] = Place::of(view, found);
     }
-}
 
-/// Views of one dictionary differ by their offset, short texts by themselves.
-fn place(view: u128) -> usize {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-    let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(bits >> 32).unwrap_or_default() % PLACES
+    /// Views of one dictionary differ by their offset, short texts by themselves.
+    #[inline]
+    fn place(&self, view: u128) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
+        let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(bits >> 32).unwrap_or_default() & (self.places.len() - 1)
+    }
 }
 
 #[cfg(test)]
@@ -71,9 +126,10 @@ mod tests {
 
     #[test]
     fn two_views_of_one_place_are_both_remembered() {
-        let mut others = (1..).map(|view: u128| view << 64).filter(|view| place(*view) == place(0));
-        let [second, third] = [others.next().unwrap(), others.next().unwrap()];
         let mut remembered = Remembered::new();
+        let same_place = |view: &u128| remembered.place(*view) == remembered.place(0);
+        let mut others = (1..).map(|view: u128| view << 64).filter(same_place);
+        let [second, third] = [others.next().unwrap(), others.next().unwrap()];
         remembered.remember(0, 'a');
         remembered.remember(second, 'b');
         assert_eq!((remembered.known(0), remembered.known(second)), (Some('a'), Some('b')));
@@ -88,5 +144,19 @@ mod tests {
         assert_eq!(remembered.get(7, || Err("not known")), Err("not known"));
         assert_eq!(remembered.get(7, || Ok::<_, ()>(1)), Ok(1));
         assert_eq!(remembered.get(7, || Ok::<_, ()>(2)), Ok(1));
+    }
+
+    #[test]
+    fn views_of_other_buffers_are_others() {
+        let array = |texts: [&str; 2]| StringViewArray::from_iter_values(texts);
+        let one = array(["a text of one buffer", "another one"]);
+        let other = array(["a text of an other", "another one"]);
+        let mut remembered = Remembered::lasting();
+        remembered.go_on_with(&one);
+        one.views().iter().for_each(|view| remembered.remember(*view, 1));
+        remembered.go_on_with(&one.slice(1, 1));
+        assert_eq!(one.views().iter().map(|view| remembered.known(*view)).collect::<Vec<_>>(), [Some(1); 2]);
+        remembered.go_on_with(&other);
+        assert_eq!(one.views().iter().map(|view| remembered.known(*view)).collect::<Vec<_>>(), [None; 2]);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
@@ -109,9 +110,15 @@ impl Answer {
     }
 }
 
+/// Memory for the footers of Parquet files, at most. Where they do not fit, each query decodes them anew: those of
+/// three hundred files of events are more than the fifty megabytes that DataFusion has for them.
+const FOOTERS: usize = 256 << 20;
+
 fn state() -> datafusion::common::Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new().with_metadata_cache_limit(FOOTERS).build_arc()?;
     let mut builder = SessionStateBuilder::new()
         .with_config(config())
+        .with_runtime_env(runtime)
         .with_default_features()
         .with_relation_planners(vec![Arc::new(unnest::UnnestPlanner), Arc::new(sample::SamplePlanner)])
         .with_query_planner(Arc::new(distinct::Planner))

@@ -130,31 +130,45 @@ fn repeats(expr: &Arc<dyn PhysicalExpr>, input: &Schema) -> Result<bool> {
 #[derive(Debug, Default)]
 struct Numbers(RwLock<Known>);
 
+/// Texts in the order in which they came; their places are their numbers.
 #[derive(Debug, Default)]
 struct Known {
-    numbers: HashMap<Arc<str>, i32>,
-    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, usize>,
+    texts: Vec<Option<Arc<str>>>,
+}
+
+impl Known {
+    /// The number of a text, which is new if nobody has asked for it.
+    fn of_text(&mut self, text: &str) -> usize {
+        self.numbers.get(text).copied().unwrap_or_else(|| self.add(Some(text)))
+    }
+
+    /// The number of a text that has none, or of there being none.
+    fn add(&mut self, text: Option<&str>) -> usize {
+        let (number, text) = (self.texts.len(), text.map(Arc::<str>::from));
+        self.numbers.extend(text.iter().map(|text| (text.clone(), number)));
+        self.texts.push(text);
+        number
+    }
+
+    /// The text of each number.
+    fn to_column(&self, numbers: impl ExactSizeIterator<Item = Option<usize>>) -> StringViewArray {
+        let mut texts = StringViewBuilder::with_capacity(numbers.len());
+        for number in numbers {
+            texts.append_option(number.and_then(|number| self.texts.get(number)?.as_deref()));
+        }
+        texts.finish()
+    }
 }
 
 impl Numbers {
     fn of_text(&self, text: &str) -> Result<i32> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner).numbers.get(text).copied();
-        known.map_or_else(|| self.new_number(text), Ok)
-    }
-
-    fn new_number(&self, text: &str) -> Result<i32> {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Another partition may have been here in between.
-        if let Some(number) = known.numbers.get(text) {
-            return Ok(*number);
-        }
-        let Ok(number) = i32::try_from(known.texts.len()) else {
-            return Err(DataFusionError::ResourcesExhausted("more than two thousand million groups".into()));
-        };
-        let text: Arc<str> = text.into();
-        known.texts.push(text.clone());
-        known.numbers.insert(text, number);
-        Ok(number)
+        let number =
+            known.unwrap_or_else(|| self.0.write().unwrap_or_else(PoisonError::into_inner).of_text(text));
+        i32::try_from(number)
+            .map_err(|_| DataFusionError::ResourcesExhausted("more than two thousand million groups".into()))
     }
 
     /// The number for each text of a column.
@@ -175,11 +189,7 @@ impl Numbers {
     /// The text for each number of a column.
     fn to_column(&self, numbers: &Int32Array) -> StringViewArray {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut texts = StringViewBuilder::with_capacity(numbers.len());
-        for number in numbers {
-            texts.append_option(number.and_then(|number| known.texts.get(usize::try_from(number).ok()?)));
-        }
-        texts.finish()
+        known.to_column(numbers.iter().map(|number| usize::try_from(number?).ok()))
     }
 }
 

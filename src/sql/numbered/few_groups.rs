@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_datafusion_err, internal_err};
@@ -14,6 +14,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use datafusion::physical_plan::metrics::{
@@ -23,6 +24,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 
+use super::Known;
 use crate::remembered::Remembered;
 
 /// Aggregates that keep a few bytes a group, so that nothing has to be spilled.
@@ -161,9 +163,33 @@ struct Groups {
 }
 
 struct Aggregated {
-    arguments: Vec<Arc<dyn PhysicalExpr>>,
+    arguments: Vec<Argument>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     accumulator: Box<dyn GroupsAccumulator>,
+}
+
+/// What is aggregated: `count(*)` counts the rows of a constant, which need not be made for each batch.
+struct Argument {
+    expr: Arc<dyn PhysicalExpr>,
+    constant: Option<ArrayRef>,
+}
+
+impl Argument {
+    fn of(expr: Arc<dyn PhysicalExpr>) -> Self {
+        Self { expr, constant: None }
+    }
+
+    fn of_rows(&mut self, batch: &RecordBatch) -> Result<ArrayRef> {
+        let rows = batch.num_rows();
+        if let Some(constant) = self.constant.as_ref().filter(|constant| constant.len() >= rows) {
+            return Ok(constant.slice(0, rows));
+        }
+        let values = self.expr.evaluate(batch)?.into_array(rows)?;
+        if self.expr.is::<Literal>() {
+            self.constant = Some(values.clone());
+        }
+        Ok(values)
+    }
 }
 
 impl Groups {
@@ -171,7 +197,8 @@ impl Groups {
         let aggregated = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
         let aggregated = aggregated.map(|(aggregated, filter)| {
             let accumulator = aggregated.create_groups_accumulator()?;
-            Ok(Aggregated { arguments: aggregated.expressions(), filter: filter.clone(), accumulator })
+            let arguments = aggregated.expressions().into_iter().map(Argument::of).collect();
+            Ok(Aggregated { arguments, filter: filter.clone(), accumulator })
         });
         let by: Vec<_> = aggregate.group_expr().expr().iter().map(|(expr, _)| expr.clone()).collect();
         Ok(Self {
@@ -192,7 +219,8 @@ impl Groups {
         let columns = self.by.iter().map(column).collect::<Result<Vec<_>>>()?;
         self.numbers.of_rows(&columns, &mut self.of_rows)?;
         for aggregated in &mut self.aggregated {
-            let values = aggregated.arguments.iter().map(column).collect::<Result<Vec<_>>>()?;
+            let values = aggregated.arguments.iter_mut().map(|argument| argument.of_rows(batch));
+            let values = values.collect::<Result<Vec<_>>>()?;
             let filter = aggregated.filter.as_ref().map(column).transpose()?;
             let filter = filter.as_ref().map(AsArray::as_boolean);
             aggregated.accumulator.update_batch(&values, &self.of_rows, filter, self.numbers.count())?;
@@ -222,15 +250,15 @@ impl Numbers {
     /// For so many columns, at least one.
     fn new(columns: usize) -> Self {
         Self {
-            texts: (0..columns).map(|_| Texts::default()).collect(),
-            pairs: (1..columns).map(|_| Pairs::default()).collect(),
+            texts: (0..columns).map(|_| Texts::new()).collect(),
+            pairs: (1..columns).map(|_| Pairs::new()).collect(),
         }
     }
 
     fn count(&self) -> usize {
         match self.pairs.last() {
             Some(pairs) => pairs.pairs.len(),
-            None => self.texts.first().map_or(0, |texts| texts.by_number.len()),
+            None => self.texts.first().map_or(0, |texts| texts.known.texts.len()),
         }
     }
 
@@ -266,35 +294,39 @@ impl Numbers {
                     rights
                 }
             };
-            columns.push(Arc::new(texts.of_numbers(&numbers)));
+            columns.push(Arc::new(texts.known.to_column(numbers.into_iter().map(Some))));
         }
         columns.reverse();
         columns
     }
 }
 
-/// The texts of a column in the order in which they came; their places are their numbers.
-#[derive(Default)]
+/// The texts of a column, and of one of them what else is a group: that there is none.
 struct Texts {
-    numbers: HashMap<Arc<str>, usize>,
+    remembered: Remembered<usize>,
+    known: Known,
     null: Option<usize>,
-    by_number: Vec<Option<Arc<str>>>,
 }
 
 impl Texts {
+    fn new() -> Self {
+        Self { remembered: Remembered::lasting(), known: Known::default(), null: None }
+    }
+
     /// Puts the number of each row's text into `numbers`.
     fn of_column(&mut self, column: &StringViewArray, numbers: &mut Vec<usize>) {
-        numbers.clear();
+        let Self { remembered, known, null } = self;
         let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
-        let null = nulls.map(|_| self.of_null());
-        let mut remembered = Remembered::new();
+        let null = nulls.map(|_| *null.get_or_insert_with(|| known.add(None)));
+        remembered.go_on_with(column);
         let mut number = |(row, view): (usize, &u128)| {
             remembered.known(*view).unwrap_or_else(|| {
-                let number = self.of_text(column.value(row));
+                let number = known.of_text(column.value(row));
                 remembered.remember(*view, number);
                 number
             })
         };
+        numbers.clear();
         let views = column.views().iter().enumerate();
         match nulls.zip(null) {
             None => numbers.extend(views.map(number)),
@@ -303,49 +335,27 @@ impl Texts {
             }
         }
     }
-
-    fn of_null(&mut self) -> usize {
-        *self.null.get_or_insert_with(|| {
-            self.by_number.push(None);
-            self.by_number.len() - 1
-        })
-    }
-
-    fn of_text(&mut self, text: &str) -> usize {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let (number, text) = (self.by_number.len(), Arc::<str>::from(text));
-        self.by_number.push(Some(text.clone()));
-        self.numbers.insert(text, number);
-        number
-    }
-
-    fn of_numbers(&self, numbers: &[usize]) -> StringViewArray {
-        let mut texts = StringViewBuilder::with_capacity(numbers.len());
-        for number in numbers {
-            texts.append_option(self.by_number[*number].as_ref());
-        }
-        texts.finish()
-    }
 }
 
 /// Pairs of numbers in the order in which they came; their places are their numbers.
-#[derive(Default)]
 struct Pairs {
+    remembered: Remembered<usize>,
     numbers: HashMap<(usize, usize), usize>,
     pairs: Vec<(usize, usize)>,
 }
 
 impl Pairs {
+    fn new() -> Self {
+        Self { remembered: Remembered::lasting(), numbers: HashMap::new(), pairs: Vec::new() }
+    }
+
     /// Makes of each number on the left that of its pair with the one on the right.
     fn of_rows(&mut self, lefts: &mut [usize], rights: &[usize]) {
-        let mut remembered = Remembered::new();
         for (left, right) in lefts.iter_mut().zip(rights) {
             let both = (*left as u128) << 64 | *right as u128;
-            *left = remembered.known(both).unwrap_or_else(|| {
+            *left = self.remembered.known(both).unwrap_or_else(|| {
                 let number = self.of_pair((*left, *right));
-                remembered.remember(both, number);
+                self.remembered.remember(both, number);
                 number
             });
         }
