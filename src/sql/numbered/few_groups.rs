@@ -257,7 +257,7 @@ impl Numbers {
 
     fn count(&self) -> usize {
         match self.pairs.last() {
-            Some(pairs) => pairs.pairs.len(),
+            Some(pairs) => pairs.by_number.len(),
             None => self.texts.first().map_or(0, |texts| texts.known.texts.len()),
         }
     }
@@ -288,7 +288,7 @@ impl Numbers {
             let numbers = match at.checked_sub(1) {
                 None => std::mem::take(&mut groups),
                 Some(before) => {
-                    let pairs = &self.pairs[before].pairs;
+                    let pairs = &self.pairs[before].by_number;
                     let (lefts, rights) = groups.iter().map(|group| pairs[*group]).unzip();
                     groups = lefts;
                     rights
@@ -341,12 +341,12 @@ impl Texts {
 struct Pairs {
     remembered: Remembered<usize>,
     numbers: HashMap<(usize, usize), usize>,
-    pairs: Vec<(usize, usize)>,
+    by_number: Vec<(usize, usize)>,
 }
 
 impl Pairs {
     fn new() -> Self {
-        Self { remembered: Remembered::lasting(), numbers: HashMap::new(), pairs: Vec::new() }
+        Self { remembered: Remembered::lasting(), numbers: HashMap::new(), by_number: Vec::new() }
     }
 
     /// Makes of each number on the left that of its pair with the one on the right.
@@ -363,8 +363,8 @@ impl Pairs {
 
     fn of_pair(&mut self, pair: (usize, usize)) -> usize {
         *self.numbers.entry(pair).or_insert_with(|| {
-            self.pairs.push(pair);
-            self.pairs.len() - 1
+            self.by_number.push(pair);
+            self.by_number.len() - 1
         })
     }
 }
