@@ -100,17 +100,21 @@ impl<T: Copy + Default> Remembered<T> {
         self.places[at] = Place::of(view, found);
     }
 
-    /// Views of one dictionary differ by their offset, short texts by themselves.
+    /// Views of one dictionary differ by their offset, short texts by themselves, pairs of numbers by both: the
+    /// highest bits of a product come from all of what was multiplied.
     #[inline]
     fn place(&self, view: u128) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "any bits do")]
-        let bits = ((view >> 64) as u64 ^ (view as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(bits >> 32).unwrap_or_default() & (self.places.len() - 1)
+        #[expect(clippy::cast_possible_truncation, reason = "each half is a half")]
+        let (low, high) = (view as u64, (view >> 64) as u64);
+        let bits = (low ^ high.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        usize::try_from(bits >> 52).unwrap_or_default() & (self.places.len() - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -136,6 +140,19 @@ mod tests {
         remembered.remember(third, 'c');
         let known = [0, second, third].map(|view| remembered.known(view));
         assert_eq!(known, [None, Some('b'), Some('c')]);
+    }
+
+    #[test]
+    fn small_numbers_and_short_texts_have_places_of_their_own() {
+        let remembered = Remembered::<usize>::lasting();
+        let pairs: Vec<u128> =
+            (0..20).flat_map(|left| (0..20).map(move |right| left << 64 | right)).collect();
+        let regions = ["us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-north-1"];
+        let regions = StringViewArray::from_iter_values(regions).views().to_vec();
+        for (views, most) in [(pairs, 40), (regions, 0)] {
+            let places: HashSet<usize> = views.iter().map(|view| remembered.place(*view)).collect();
+            assert!(places.len() + most >= views.len(), "{} of {}", places.len(), views.len());
+        }
     }
 
     #[test]

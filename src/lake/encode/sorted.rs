@@ -126,8 +126,8 @@ impl RowGroup<'_, '_> {
         Ok(())
     }
 
-    /// The crate's writers of a column, those and no more: each has half a megabyte of zstd's for itself, and
-    /// the crate makes them of a file only, so this is one that has the column alone and goes nowhere.
+    /// The crate's writers of a column, those and no more: each has zstd's memory for itself. The crate makes them
+    /// of a file only, so this is one that has the column alone and goes nowhere.
     fn column_writers(&self, path: &Path, field: &FieldRef) -> Result<Vec<ArrowColumnWriter>> {
         let outermost = path.iter().rev().fold(field.clone(), |member, (parent, _)| alone(parent, member));
         let schema = Arc::new(Schema::new(vec![outermost]));
