@@ -135,6 +135,12 @@ impl Wanted {
         self.texts().iter().any(|(path, _)| path.len() == 1)
     }
 
+    /// Whether only few rows can be wanted: what has bloom filters is one text of many. Of what else is shown of
+    /// these rows, pages are read instead of all that a row group has.
+    pub(crate) fn is_needle(&self) -> bool {
+        self.texts().iter().any(|(path, _)| BLOOM_COLUMNS.contains(&path.join(".").as_str()))
+    }
+
     /// The texts that something has to be.
     fn texts(&self) -> Vec<Text<'_>> {
         let mut texts = Vec::new();

@@ -52,7 +52,7 @@ use crate::event::schema::{EVENT_DATE, EVENT_TIME, LOG_DATE};
 const MAX_FILES_WITH_STATISTICS: usize = 512;
 
 /// Above this many, their indexes of pages would drive the footers out of the session's memory of footers: they
-/// take several times as much.
+/// take several times as much. A needle is in few files, however many are looked through.
 const MAX_FILES_WITH_PAGE_INDEX: usize = 64;
 
 /// What the rows of a file, or the files themselves, are in order of.
@@ -195,7 +195,8 @@ impl LakeTable {
             // Ours reads a block of a filter where DataFusion would read all of it.
             options.global.bloom_filter_on_read = false;
         }
-        let with_page_index = files <= MAX_FILES_WITH_PAGE_INDEX && self.prune_pages(state, filters)?;
+        let with_page_index =
+            wanted.is_needle() || (files <= MAX_FILES_WITH_PAGE_INDEX && self.prune_pages(state, filters)?);
         if wanted != Wanted::All || with_page_index {
             readers = Arc::new(Readers::new(readers, wanted, with_page_index));
         }

@@ -23,8 +23,10 @@ fn lines(day: i64) -> String {
         let seed = (row * row + day) % 7919;
         let place = usize::try_from(seed % 7).unwrap();
         let at = start + TimeDelta::seconds(row);
-        let identity =
-            serde_json::json!({"arn": format!("arn:aws:sts::1:assumed-role/role-{}", (seed + day) % 90)});
+        let identity = serde_json::json!({
+            "arn": format!("arn:aws:sts::1:assumed-role/role-{}", (seed + day) % 90),
+            "accesskeyid": format!("key {row} of {day}"),
+        });
         let line = serde_json::json!({
             "eventname": names.get(place),
             "errorcode": (seed % 50 < 3).then(|| format!("Code{}", seed % 50)),
@@ -129,6 +131,8 @@ async fn the_index_of_pages_is_kept_with_the_footer_once_a_query_has_a_use_for_i
     for (condition, expected) in [
         ("useridentity['arn'] = 'arn:aws:sts::1:assumed-role/role-1'", (2, 0)),
         ("requestparameters LIKE '%7%'", (2, 0)),
+        // Found by bloom filters, in one file, of which only pages need be read.
+        ("useridentity['accesskeyid'] = 'key 1 of 0'", (2, 1)),
         ("event_date = '2026-01-05' AND eventname = 'Z'", (2, 1)),
         ("eventname = 'Z'", (2, 2)),
     ] {
