@@ -41,6 +41,9 @@ pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// How many sorted rows are gathered at a time: bounds the second copy that sorting makes.
 pub(crate) const GATHER_ROWS: usize = 8 * 1024;
 
+/// Rows of a page, at most. DataFusion asks for 8,192 at a time, so that no batch is of two pages.
+const PAGE_ROWS: usize = 2 * GATHER_ROWS;
+
 /// Columns whose values are scattered over all times, so that only a bloom filter tells where they
 /// are not. The writer begins with a filter for as many values as a row group has rows, and folds it down to
 /// what there are.
@@ -242,7 +245,8 @@ fn properties(kind: Kind, schema: &SchemaRef) -> Result<WriterProperties> {
     let builder = WriterProperties::builder()
         .set_created_by(concat!("trailq version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS);
     let builder = match kind {
         Kind::Events => event_properties(builder, schema)?,
         Kind::LogFiles | Kind::Quarantine | Kind::Digests => builder,
