@@ -32,17 +32,23 @@ struct Place<T> {
     found: T,
 }
 
-impl<T: Copy + Default> Place<T> {
-    #[expect(clippy::cast_possible_truncation, reason = "each half is a half")]
+impl<T> Place<T> {
     fn of(view: u128, found: T) -> Self {
-        Self { low: view as u64, high: (view >> 64) as u64, found }
+        let (low, high) = halves(view);
+        Self { low, high, found }
     }
 
     #[inline]
     fn is_of(&self, view: u128) -> bool {
-        let other = Self::of(view, self.found);
-        (self.low ^ other.low) | (self.high ^ other.high) == 0
+        let (low, high) = halves(view);
+        (self.low ^ low) | (self.high ^ high) == 0
     }
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each half is a half")]
+fn halves(view: u128) -> (u64, u64) {
+    (view as u64, (view >> 64) as u64)
 }
 
 impl<T: Copy + Default> Remembered<T> {
@@ -104,8 +110,7 @@ impl<T: Copy + Default> Remembered<T> {
     /// highest bits of a product come from all of what was multiplied.
     #[inline]
     fn place(&self, view: u128) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "each half is a half")]
-        let (low, high) = (view as u64, (view >> 64) as u64);
+        let (low, high) = halves(view);
         let bits = (low ^ high.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         usize::try_from(bits >> 52).unwrap_or_default() & (self.places.len() - 1)
     }

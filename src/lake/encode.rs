@@ -62,7 +62,7 @@ const IDS: [&str; 2] = ["eventid", "requestid"];
 const TIME_TEXT: &str = "eventtime";
 
 /// Half of the bytes of a page of ids or times, since the writer ends a page with the second piece that has as many:
-/// of an event that was found by something else, whole pages are read to show it. Larger ones do not compress better.
+/// of an event that was found by something else, whole pages are read to show it. Larger ones hardly compress better.
 const SMALL_PAGE: usize = 32 << 10;
 
 /// A Parquet file in memory and the action that would add it.
